@@ -1,0 +1,59 @@
+"""T5 v1.1 small on public-domain books with T5's vocabulary: one CPU (slow) or one GPU.
+
+    t2t train --config=books_small --config.tokenizer.path=.../t5_spiece.model \
+        --config.data.train.corpora[0].source.paths=.../books.train.jsonl.gz \
+        --config.data.evaluation[0].source.paths=.../books.validation.jsonl.gz
+
+`books_small:tiny` is a model of 12 million parameters for a CPU. Expected: see README.
+"""
+
+from t2t.data.config import Corpus, Data, Mixture
+from t2t.data.source_config import Jsonl
+from t2t.data.tokenizer_config import SentencePiece
+from t2t.errors import UserError
+from t2t.models.families import t5_1_1
+from t2t.objectives.config import SpanCorruption
+from t2t.run import Run
+from t2t.training.checkpoint_config import Checkpoints
+from t2t.training.config import Evaluation, Training
+from t2t.training.optimizer_config import Adafactor
+from t2t.training.schedule_config import InverseSquareRoot
+
+FOLDER = "../shared/data"
+
+
+def get_config(arg: str = "") -> Run:
+    """arg: nothing (v1.1 small, 512/114, 128 rows) or tiny (128/29, 16 rows)."""
+    if arg not in ("", "tiny"):
+        raise UserError(f"--config=books_small:{arg}: the argument is nothing or tiny")
+    tiny = (
+        {
+            "d_model": 128,
+            "heads": 4,
+            "head_dim": 32,
+            "d_ff": 256,
+            "encoder_layers": 2,
+            "decoder_layers": 2,
+        }
+        if arg
+        else {}
+    )
+    return Run(
+        model=t5_1_1.architecture("small", **tiny),
+        tokenizer=SentencePiece(f"{FOLDER}/tokenizers/t5_spiece.model"),
+        data=Data(
+            train=Mixture((Corpus("books", Jsonl((f"{FOLDER}/corpora/books.train.jsonl.gz",))),)),
+            evaluation=(
+                Corpus("books_held_out", Jsonl((f"{FOLDER}/corpora/books.validation.jsonl.gz",))),
+            ),
+            batch_size=16 if arg else 128,
+        ),
+        objective=SpanCorruption(inputs_length=128 if arg else 512),
+        optimizer=Adafactor(),
+        schedule=InverseSquareRoot(warmup_steps=1000, decay_share=0.1),
+        training=Training(steps=300 if arg else 10_000),
+        evaluation=Evaluation(
+            every_steps=100 if arg else 500, batches=10, examples=4, input_blind=True
+        ),
+        checkpoints=Checkpoints(every_steps=100 if arg else 500),
+    )

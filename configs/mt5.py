@@ -1,0 +1,35 @@
+"""mT5 pre-training (1024/229), by size.
+
+    t2t train --config=mt5:small --config.data.train.corpora[0].source.paths='mc4/*.json.gz'
+
+One corpus a language belongs in data.train, with weighting="temperature", temperature=1/0.3.
+Expected (published, zero-shot XNLI): small 67.5, base 75.4.
+"""
+
+from t2t.data.config import Corpus, Data, Mixture
+from t2t.data.source_config import Jsonl
+from t2t.data.tokenizer_config import SentencePiece
+from t2t.models.families import mt5
+from t2t.objectives.config import SpanCorruption
+from t2t.run import Run
+from t2t.training.config import Training
+from t2t.training.optimizer_config import Adafactor
+from t2t.training.schedule_config import InverseSquareRoot
+
+
+def get_config(arg: str = "base") -> Run:
+    """arg: small, base, large, xl or xxl."""
+    text = Jsonl(("mc4/*.json.gz",))
+    return Run(
+        model=mt5.architecture(arg or "base", dtype="bfloat16"),
+        tokenizer=SentencePiece("mt5.model"),
+        data=Data(
+            train=Mixture((Corpus("mc4", text, documents=(0.0, 0.999)),)),
+            evaluation=(Corpus("mc4_held_out", text, documents=(0.999, 1.0)),),
+            batch_size=1024,
+        ),
+        objective=SpanCorruption(inputs_length=1024),
+        optimizer=Adafactor(),
+        schedule=InverseSquareRoot(),
+        training=Training(steps=1_000_000),
+    )

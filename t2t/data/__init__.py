@@ -1,0 +1,1 @@
+"""Sources, tokenizers, token store, sample order, packing plan and batches: text in, NumPy batches out."""

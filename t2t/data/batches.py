@@ -1,0 +1,283 @@
+"""Batches as a function of (seed, sample numbers): stores, mixture, order and objective together.
+
+    step --schedule--> sample numbers --mixture--> corpora's rows --order--> tokens --objective-->
+
+Nothing here has state: any step, and any rows of it, are made without those before. Hosts make the
+rows that they need; together they are the batch that a single host makes.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from t2t.data import corpus_rows, mixture, packing
+from t2t.data.config import Corpus, Data
+from t2t.data.corpus_rows import CorpusRows
+from t2t.data.order import Pieces, random_bits, sample_range
+from t2t.errors import UserError
+from t2t.objectives.config import Objective
+from t2t.objectives.implementations import implementation
+
+# Examples of like length are read together: rows of a read have one length.
+_READ_CLASSES = 4
+
+
+class Examples(NamedTuple):
+    """What stands in the rows of a batch. Arrays [B] by row and [E] by example, in row order."""
+
+    corpus: np.ndarray  # [B]
+    epoch: np.ndarray  # [B]
+    in_row: np.ndarray  # [B]
+    starts: np.ndarray  # [E]: in the corpus's store
+    lengths: np.ndarray  # [E]: raw tokens
+    number: np.ndarray  # [E]: what the example's randomness hangs on
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Samples:
+    """The samples of a training run, or of one held-out corpus. Immutable and picklable.
+
+    stores, corpora: one of each a corpus, named `names`. tree: which corpus a sample comes from.
+    pieces: the batch schedule. batches: how many there are; None without end.
+    """
+
+    names: tuple[str, ...]
+    stores: tuple
+    corpora: tuple[CorpusRows, ...]
+    tree: mixture.SplitTree
+    order: str
+    pieces: Pieces
+    objective: Objective
+    vocabulary: object
+    seed: int
+    purpose: str
+    batches: int | None = None
+    among: int = 0  # when positive, only the first so many samples are used, over and over
+
+    def __post_init__(self):
+        if self.order == "streams" and len({size for _, size in self.pieces}) > 1:
+            raise UserError(
+                "data.batch_size: order='streams' needs one batch size for all steps, since a row "
+                f"continues the same row of the batch before; the schedule is {self.pieces}"
+            )
+
+    def batch_at(self, step: int, rows: slice | np.ndarray | None = None) -> dict:
+        """Returns the batch of `step` (host arrays), or only its given rows."""
+        return self.rows(self.sample_numbers(step, rows))
+
+    def sample_numbers(self, step: int, rows: slice | np.ndarray | None = None) -> np.ndarray:
+        """Returns the numbers int64 [B] of the samples in a batch, or in some rows of it."""
+        first, size = sample_range(self.pieces, step)
+        numbers = first + (np.arange(size) if rows is None else np.arange(size)[rows])
+        return numbers % self.among if self.among else numbers
+
+    def rows(self, samples: np.ndarray) -> dict:
+        """Returns the Batch of samples [B]: each row a function of (seed, its sample) alone."""
+        samples = np.asarray(samples, np.int64)
+        examples = self.examples(samples)
+        tokens, starts = self._read(examples)
+        implemented = implementation(self.objective)
+        batch = implemented.make_packed_batch(
+            self.objective,
+            self.vocabulary,
+            tokens,
+            starts,
+            examples.lengths,
+            examples.in_row,
+            lambda count: random_bits(self.seed, self.purpose, examples.number, count),
+            full=self.full,
+        )
+        batch["sample"] = samples
+        return batch
+
+    @property
+    def full(self) -> bool:
+        """Whether batches have neither padding nor packing, and so no segments and positions."""
+        fills = implementation(self.objective).always_full(self.objective)
+        return self.order != "packed" and fills
+
+    def examples(self, samples: np.ndarray) -> Examples:
+        """Finds the examples of samples [B]."""
+        samples = np.asarray(samples, np.int64)
+        corpus, number = self._assign(samples)
+        if len(self.corpora) == 1:
+            found = self.corpora[0].locate(number)
+            return Examples(corpus, found.epoch, found.in_row, *found[2:])
+        epoch, in_row = np.zeros_like(samples), np.zeros_like(samples)
+        members = [np.flatnonzero(corpus == c) for c in range(len(self.corpora))]
+        located = {
+            c: self.corpora[c].locate(number[rows]) for c, rows in enumerate(members) if len(rows)
+        }
+        for c, found in located.items():
+            epoch[members[c]], in_row[members[c]] = found.epoch, found.in_row
+        first = np.cumsum(in_row) - in_row
+        starts, lengths, luck = np.empty((3, int(in_row.sum())), np.int64)
+        for c, found in located.items():
+            ends = np.cumsum(found.in_row)
+            to = np.arange(len(found.starts))
+            to += np.repeat(first[members[c]] - (ends - found.in_row), found.in_row)
+            starts[to], lengths[to] = found.starts, found.lengths
+            luck[to] = found.number + (c << 48)
+        return Examples(corpus, epoch, in_row, starts, lengths, luck)
+
+    def _assign(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if self.order != "streams" or len(self.corpora) == 1:
+            return mixture.assign(self.tree, samples)
+        # Rows of the batch belong to corpora for good, by the mixture's shares.
+        size = self.pieces[0][1]
+        step, row = np.divmod(samples, size)
+        corpus, lane = mixture.assign(self.tree, np.arange(size))
+        lanes = np.bincount(corpus, minlength=len(self.corpora))
+        return corpus[row], step * lanes[corpus[row]] + lane[row]
+
+    def _read(self, examples: Examples) -> tuple[np.ndarray, np.ndarray]:
+        """Returns (tokens, flat; where each example starts in them)."""
+        longest = implementation(self.objective).raw_length(self.objective)
+        corpus = np.repeat(examples.corpus, examples.in_row)
+        step = -(-longest // _READ_CLASSES)
+        kind = corpus * _READ_CLASSES + (examples.lengths - 1) // step
+        starts = np.zeros_like(examples.starts)
+        blocks, size = [], 0
+        for one in np.unique(kind).tolist():
+            which = np.flatnonzero(kind == one)
+            store = self.stores[one // _READ_CLASSES]
+            length = min(longest, (one % _READ_CLASSES + 1) * step, store.num_tokens)
+            # A read of whole classes must not run over the end of the store.
+            begin = np.minimum(examples.starts[which], store.num_tokens - length)
+            block = store.read(begin, length)
+            starts[which] = size + np.arange(len(which)) * length + examples.starts[which] - begin
+            blocks.append(block.reshape(-1))
+            size += block.size
+        if len(blocks) == 1:
+            return blocks[0], starts
+        return np.concatenate(blocks) if blocks else np.zeros(0, np.int32), starts
+
+
+def training_samples(
+    data: Data,
+    stores: Sequence,
+    objective: Objective,
+    vocabulary,
+    seed: int,
+    pieces: Pieces | None = None,
+    cache: str | None = None,
+) -> Samples:
+    """Builds a run's samples from the token stores of data.train.corpora.
+
+    pieces: the batch schedule, where it is not simply data's own (a resumed run). cache: a local
+    folder that keeps packing plans; None: data.cache_dir, "": none is kept. Raises UserError where
+    a corpus is too small for a row or for the mixture.
+    """
+    pieces = pieces or data.pieces()
+    corpora = data.train.corpora
+    names = tuple(corpus.name for corpus in corpora)
+    pairs = list(zip(stores, corpora, strict=True))
+    sizes = [np.diff(corpus_rows.token_range(s, c.documents)[2:])[0] for s, c in pairs]
+    shares = mixture.rates(
+        names,
+        [corpus.rate for corpus in corpora],
+        sizes,
+        data.train.weighting,
+        data.train.temperature,
+        data.train.maximum,
+    )
+    tree = mixture.split_tree(names, shares)
+    lanes = [0] * len(corpora)
+    if data.order == "streams":
+        rows = mixture.assign(tree, np.arange(pieces[0][1]))[0]
+        lanes = np.bincount(rows, minlength=len(corpora)).tolist()
+    cut = [
+        _corpus_rows(corpus, store, objective, data, seed, cache, lanes=n)
+        for (store, corpus), n in zip(pairs, lanes, strict=True)
+    ]
+    return Samples(
+        names,
+        tuple(stores),
+        tuple(cut),
+        tree,
+        data.order,
+        pieces,
+        objective,
+        vocabulary,
+        seed,
+        "train",
+    )
+
+
+def evaluation_samples(
+    data: Data,
+    stores: Sequence,
+    objective: Objective,
+    vocabulary,
+    seed: int,
+    cache: str | None = None,
+) -> dict[str, Samples]:
+    """Builds the samples of each held-out corpus: every row once, in order, always the same.
+
+    The last batch is filled up with empty rows, whose weights are 0.
+    """
+    size = data.evaluation_batch_size or data.batch_size
+    result = {}
+    for store, corpus in zip(stores, data.evaluation, strict=True):
+        rows = _corpus_rows(corpus, store, objective, data, seed, cache, once=True)
+        batches = -(-rows.rows // size)
+        if data.order == "streams":
+            rows = corpus_rows.OnceInLanes(rows, size, batches)
+        result[corpus.name] = Samples(
+            (corpus.name,),
+            (store,),
+            (rows,),
+            mixture.split_tree((corpus.name,), (1.0,)),
+            data.order,
+            ((0, size),),
+            objective,
+            vocabulary,
+            seed,
+            f"evaluation/{corpus.name}",
+            batches,
+        )
+    return result
+
+
+def _corpus_rows(
+    corpus: Corpus,
+    store,
+    objective: Objective,
+    data: Data,
+    seed: int,
+    cache: str | None,
+    lanes: int = 0,
+    once: bool = False,
+) -> CorpusRows:
+    implemented = implementation(objective)
+    length = implemented.raw_length(objective)
+    first, last, begin, end = corpus_rows.token_range(store, corpus.documents)
+    corpus_rows.check_size(corpus.name, end - begin, length)
+    if data.order == "packed":
+        table = implemented.lengths_for(objective, np.arange(length + 1))
+        capacity = implemented.lengths(objective)
+        plan = packing.cached_plan(
+            data.cache_dir if cache is None else cache,
+            packing.plan_fingerprint(store.fingerprint, (first, last), table, capacity, seed),
+            lambda: packing.make_plan(store.offsets[first : last + 1], table, capacity, seed),
+        )
+        if len(plan.rows) < 2:
+            raise UserError(f"corpus {corpus.name!r}: no document has two tokens or more")
+        return corpus_rows.Packed(plan, seed, corpus.name, once)
+    if once:
+        return corpus_rows.Fixed(begin, end, length)
+    if data.order == "streams":
+        if lanes == 0:
+            raise UserError(
+                f"corpus {corpus.name!r}: its share of the {data.batch_size} rows of a batch is "
+                "none; raise its rate or the batch size, or remove it"
+            )
+        if end - begin < lanes * length:
+            raise UserError(
+                f"corpus {corpus.name!r}: {end - begin} tokens are fewer than one row of {length} "
+                f"for each of its {lanes} streams; give more text or a smaller batch"
+            )
+        return corpus_rows.Streams(begin, end, length, lanes)
+    return corpus_rows.Shuffled(begin, end, length, seed, corpus.name)

@@ -1,0 +1,177 @@
+"""Where the rows of one corpus stand in its token store, for each of the three orders.
+
+Every kind answers `locate(numbers)`: which examples make up the corpus's rows `numbers`, without
+regard to the rows before. `rows` is their number in an epoch.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from t2t.data.order import hash_of, permute
+from t2t.data.packing import Plan
+from t2t.errors import UserError
+
+
+class Located(NamedTuple):
+    """Examples of rows [B], in the order of the rows."""
+
+    in_row: np.ndarray  # int64 [B]: examples of each row
+    epoch: np.ndarray  # int64 [B]
+    starts: np.ndarray  # int64 [E]
+    lengths: np.ndarray  # int64 [E]
+    number: np.ndarray  # int64 [E]: differs for each example and epoch; its randomness hangs on it
+
+
+class CorpusRows(Protocol):
+    rows: int
+
+    def locate(self, numbers: np.ndarray) -> Located: ...
+
+
+def token_range(store, documents: tuple[float, float]) -> tuple[int, int, int, int]:
+    """Returns (first document, last + 1, first token, last + 1) of a part of a store."""
+    if documents == (0.0, 1.0):
+        return 0, store.num_documents, 0, store.num_tokens
+    first, last = (int(share * store.num_documents) for share in documents)
+    return first, last, int(store.offsets[first]), int(store.offsets[last])
+
+
+@dataclass(frozen=True)
+class Shuffled:
+    """Rows of `length` cut from tokens begin .. end, in a new order each epoch.
+
+    Each epoch cuts at other places: its first row starts up to a row further in, so that no token
+    is always the last of its row. That costs an epoch one row.
+    """
+
+    begin: int
+    end: int
+    length: int
+    seed: int
+    name: str
+
+    @property
+    def rows(self) -> int:
+        return max(1, (self.end - self.begin - self.length + 1) // self.length)
+
+    def locate(self, numbers: np.ndarray) -> Located:
+        epoch, row = np.divmod(numbers, self.rows)
+        key = hash_of(self.seed, f"order/{self.name}", epoch)
+        spare = self.end - self.begin - self.rows * self.length
+        shift = hash_of(self.seed, f"shift/{self.name}", epoch) % np.uint64(spare + 1)
+        row = permute(row, self.rows, key)
+        starts = self.begin + shift.astype(np.int64) + row * self.length
+        return _one_each(starts, epoch, numbers, self.length)
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """Rows of `length` cut from tokens begin .. end, in place; numbers past the last are empty."""
+
+    begin: int
+    end: int
+    length: int
+
+    @property
+    def rows(self) -> int:
+        return (self.end - self.begin) // self.length
+
+    def locate(self, numbers: np.ndarray) -> Located:
+        there = (numbers >= 0) & (numbers < self.rows)
+        starts = self.begin + np.where(there, numbers, 0) * self.length
+        located = _one_each(starts, np.zeros_like(numbers), numbers, self.length)
+        return located._replace(
+            in_row=there.astype(np.int64),
+            starts=located.starts[there],
+            lengths=located.lengths[there],
+            number=located.number[there],
+        )
+
+
+@dataclass(frozen=True)
+class Streams:
+    """Rows that continue each other: `lanes` equal parts, each read from its own place on.
+
+    Number n is row n // lanes of lane n % lanes. A lane goes on into the next one, so each passes
+    over the whole corpus; an epoch is the time in which all lanes together have read it once.
+    """
+
+    begin: int
+    end: int
+    length: int
+    lanes: int
+
+    @property
+    def rows(self) -> int:
+        return (self.end - self.begin) // self.length // self.lanes * self.lanes
+
+    def locate(self, numbers: np.ndarray) -> Located:
+        step, lane = np.divmod(numbers, self.lanes)
+        in_lane = self.rows // self.lanes
+        chunk = (lane * in_lane + step) % self.rows
+        starts = self.begin + chunk * self.length
+        return _one_each(starts, step // in_lane, numbers, self.length)
+
+
+@dataclass(frozen=True)
+class OnceInLanes:
+    """Held-out rows for models with a memory: number n is row n // lanes of lane n % lanes."""
+
+    once: Fixed
+    lanes: int
+    in_lane: int
+
+    @property
+    def rows(self) -> int:
+        return self.once.rows
+
+    def locate(self, numbers: np.ndarray) -> Located:
+        step, lane = np.divmod(numbers, self.lanes)
+        return self.once.locate(np.where(step < self.in_lane, lane * self.in_lane + step, -1))
+
+
+@dataclass(frozen=True, eq=False)
+class Packed:
+    """Rows of a packing plan, in a new order each epoch, or once and in the plan's order."""
+
+    plan: Plan
+    seed: int
+    name: str
+    once: bool = False
+
+    @property
+    def rows(self) -> int:
+        return len(self.plan.rows) - 1
+
+    def locate(self, numbers: np.ndarray) -> Located:
+        bounds = self.plan.rows
+        if self.once:
+            epoch = np.zeros_like(numbers)
+            there = (numbers >= 0) & (numbers < self.rows)
+            row = np.where(there, numbers, 0)
+            in_row = np.where(there, bounds[row + 1] - bounds[row], 0)
+        else:
+            epoch, row = np.divmod(numbers, self.rows)
+            row = permute(row, self.rows, hash_of(self.seed, f"order/{self.name}", epoch))
+            in_row = bounds[row + 1] - bounds[row]
+        ends = np.cumsum(in_row)
+        example = np.arange(int(in_row.sum())) + np.repeat(bounds[row] - (ends - in_row), in_row)
+        number = example + np.repeat(epoch, in_row) * len(self.plan.starts)
+        lengths = self.plan.lengths[example].astype(np.int64)
+        return Located(in_row, epoch, self.plan.starts[example], lengths, number)
+
+
+def _one_each(starts, epoch, numbers, length) -> Located:
+    lengths = np.full(len(numbers), length, np.int64)
+    return Located(np.ones(len(numbers), np.int64), epoch, starts, lengths, numbers)
+
+
+def check_size(name: str, tokens: int, length: int) -> None:
+    """Raises UserError for a corpus that does not fill one row."""
+    if tokens < length:
+        raise UserError(
+            f"corpus {name!r}: {tokens} tokens are fewer than the {length} of one row; "
+            "give more text or a smaller inputs_length"
+        )

@@ -1,0 +1,91 @@
+"""The exact batch of a step, as lines of text: what a model will be shown, and where it is from."""
+
+import numpy as np
+
+from t2t.data.batches import Samples
+from t2t.data.corpus_rows import Packed, Shuffled
+
+_IDS = 24
+
+
+def inspect_lines(samples: Samples, tokenizer, step: int, rows: int = 4) -> list[str]:
+    """Renders the batch of `step`: its figures, its corpora, and its first `rows` rows."""
+    numbers = samples.sample_numbers(step)
+    batch, examples = samples.rows(numbers), samples.examples(numbers)
+    lines = _figures(samples, step, numbers, batch, examples)
+    lines += _corpora(samples, examples)
+    first = np.cumsum(examples.in_row) - examples.in_row
+    for row in range(min(rows, len(numbers))):
+        corpus = samples.names[examples.corpus[row]]
+        lines.append(
+            f"row {row}: sample {numbers[row]}, corpus {corpus}, epoch {examples.epoch[row]}, "
+            f"{_count(examples.in_row[row], 'example')}"
+        )
+        for segment in range(int(examples.in_row[row])):
+            example = int(first[row]) + segment
+            begin, size = int(examples.starts[example]), int(examples.lengths[example])
+            lines.append(f"  example {segment + 1}: tokens {begin}..{begin + size} of the store")
+            lines += _example(samples, tokenizer, batch, row, segment + 1)
+    return lines
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _figures(samples, step, numbers, batch, examples) -> list[str]:
+    encoder, targets = batch["encoder"]["tokens"].shape[1], batch["targets"].shape[1]
+    real = examples.in_row > 0
+    segments = batch["encoder"].get("segments")
+    full = float(real.mean()) if segments is None else float((segments > 0).mean())
+    return [
+        f"step {step}: samples {numbers[0]}..{numbers[-1]}, {_count(len(numbers), 'row')}, "
+        f"order {samples.order}, seed {samples.seed}",
+        f"encoder {encoder} tokens, {full:.2%} filled; targets {targets} tokens, "
+        f"{float((batch['weights'] > 0).mean()):.2%} filled; "
+        f"{int(examples.lengths.sum())} raw tokens in {_count(len(examples.lengths), 'example')}",
+    ]
+
+
+def _corpora(samples, examples) -> list[str]:
+    lines = []
+    share = np.bincount(examples.corpus, minlength=len(samples.names)) / len(examples.corpus)
+    for i, (name, store, rows) in enumerate(
+        zip(samples.names, samples.stores, samples.corpora, strict=True)
+    ):
+        line = (
+            f"corpus {name}: {share[i]:.1%} of the rows here; {store.num_documents} documents, "
+            f"{store.num_tokens} tokens in its store; {_count(rows.rows, 'row')} an epoch"
+        )
+        if isinstance(rows, Packed):
+            plan = rows.plan
+            line += (
+                f" of {len(plan.starts)} examples, encoder {plan.encoder_fill:.2%} and targets "
+                f"{plan.targets_fill:.2%} filled; {plan.documents_cut} documents were longer than "
+                f"a row and cut, {_count(plan.dropped, 'single token')} dropped"
+            )
+        elif isinstance(rows, Shuffled):
+            left = rows.end - rows.begin - rows.rows * rows.length
+            line += f"; {left} tokens left out of each, other ones each time"
+        lines.append(line)
+    return lines
+
+
+def _example(samples, tokenizer, batch, row: int, segment: int) -> list[str]:
+    encoder = _segment(batch["encoder"], batch["encoder"]["tokens"], row, segment)
+    targets = _segment(batch["decoder"], batch["targets"], row, segment)
+    decoder = _segment(batch["decoder"], batch["decoder"]["tokens"], row, segment)
+    lines = []
+    for name, ids in (("inputs", encoder), ("targets", targets)):
+        lines.append(f"    {name} ({len(ids)}): {tokenizer.decode(ids, stop_at_eos=False)}")
+    for name, ids in (("inputs", encoder), ("decoder", decoder), ("targets", targets)):
+        shown = " ".join(map(str, ids[:_IDS].tolist())) + (" ..." if len(ids) > _IDS else "")
+        lines.append(f"    {name} ids: {shown}")
+    pieces = " ".join(tokenizer.pieces(targets))
+    lines.append(f"    targets pieces: {pieces}")
+    return lines
+
+
+def _segment(side: dict, tokens: np.ndarray, row: int, segment: int) -> np.ndarray:
+    segments = side.get("segments")
+    return tokens[row] if segments is None else tokens[row][segments[row] == segment]

@@ -1,0 +1,79 @@
+"""Which tokenizer: a given SentencePiece vocabulary, one trained on the corpus itself, or bytes."""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from t2t.errors import UserError
+
+
+def _check_extra_ids(extra_ids: int, where: str) -> None:
+    if extra_ids < 0:
+        raise UserError(f"{where}.extra_ids: must not be negative, got {extra_ids}")
+
+
+@dataclass(frozen=True)
+class SentencePiece:
+    """A SentencePiece model file (local or fsspec URL).
+
+    Sentinels the model already holds as `<extra_id_k>` pieces (mT5) are found by name; where it
+    holds none (T5), `extra_ids` of them are appended as T5 does, `<extra_id_0>` last.
+    """
+
+    path: str
+    extra_ids: int = 100
+
+    def check(self, where: str) -> None:
+        if not self.path.strip():
+            raise UserError(f"{where}.path: empty; name a SentencePiece .model file")
+        _check_extra_ids(self.extra_ids, where)
+
+
+@dataclass(frozen=True)
+class TrainedSentencePiece:
+    """A SentencePiece vocabulary trained on a deterministic sample of the training text.
+
+    `vocabulary_size` counts pieces, before `extra_ids` sentinels are appended. `split_digits` makes
+    every digit its own piece; `byte_fallback` spells unknown characters as bytes.
+    """
+
+    vocabulary_size: int = 32000
+    kind: Literal["unigram", "bpe"] = "unigram"
+    extra_ids: int = 100
+    character_coverage: float = 0.9995
+    byte_fallback: bool = False
+    split_digits: bool = False
+    sample_bytes: int = 100_000_000
+
+    def check(self, where: str) -> None:
+        # 3 special pieces, 256 bytes under fall-back, and room for some characters.
+        least = 320 if self.byte_fallback else 64
+        if not least <= self.vocabulary_size <= 2_000_000:
+            raise UserError(
+                f"{where}.vocabulary_size: must be in {least}..2000000, got {self.vocabulary_size}"
+            )
+        if not 0.9 <= self.character_coverage <= 1.0:
+            raise UserError(
+                f"{where}.character_coverage: must be in 0.9..1.0, got {self.character_coverage}"
+            )
+        if self.sample_bytes < 1000:
+            raise UserError(f"{where}.sample_bytes: must be at least 1000, got {self.sample_bytes}")
+        _check_extra_ids(self.extra_ids, where)
+
+
+@dataclass(frozen=True)
+class Bytes:
+    """UTF-8 bytes, id = byte + 3 (ByT5).
+
+    `extra_ids=0` is ByT5 as published: 259 ids, sentinel k = 258 - k. Those are the ids of bytes
+    255, 254, ..., 245, which never occur in UTF-8; a twelfth sentinel would be a byte that does, so
+    eleven are offered (ByT5's own 1024-byte inputs with mean span 20 need nine). `extra_ids=n`
+    appends n ids of their own, sentinel k = 259 + k; 125 is Hugging Face's numbering.
+    """
+
+    extra_ids: int = 0
+
+    def check(self, where: str) -> None:
+        _check_extra_ids(self.extra_ids, where)
+
+
+Tokenizer: TypeAlias = SentencePiece | TrainedSentencePiece | Bytes

@@ -1,0 +1,59 @@
+"""Fill in the blank: greedy decoding of inputs that hold sentinels, shown side by side."""
+
+import re
+from collections.abc import Iterator
+
+import numpy as np
+
+from t2t.decoding.greedy import greedy
+
+SENTINEL = re.compile(r"<extra_id_(\d+)>")
+
+
+def spans(text: str) -> dict[int, str]:
+    """Splits a target text `<extra_id_0> a <extra_id_1> b` into {0: "a", 1: "b"}."""
+    parts = SENTINEL.split(text)
+    return {int(k): v.strip() for k, v in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+def filled(text: str, answers: dict[int, str]) -> str:
+    """Returns the input with every sentinel replaced by its answer in brackets."""
+    return SENTINEL.sub(lambda m: f"[{answers.get(int(m.group(1)), '')}]", text)
+
+
+def generate(model, params, tokenizer, inputs: list[np.ndarray], longest: int) -> list[str]:
+    """Greedily decodes token rows of any lengths (EOS included); returns their texts."""
+    import jax
+
+    length = -(-max(len(row) for row in inputs) // 32) * 32
+    tokens = np.zeros((len(inputs), length), np.int32)
+    for row, ids in zip(tokens, inputs, strict=True):
+        row[: len(ids)] = ids
+    segments = (np.arange(length) < np.array([len(i) for i in inputs])[:, None]).astype(np.int32)
+    decode = jax.jit(lambda p, e: greedy(model, p, e, longest))
+    written = np.asarray(jax.device_get(decode(params, {"tokens": tokens, "segments": segments})))
+    return [tokenizer.decode(ids) for ids in written]
+
+
+def fill_rows(model, params, tokenizer, batch: dict, count: int, blanks: int = 3) -> Iterator[str]:
+    """Yields the beginnings of a batch's first rows with the model's words beside the true ones."""
+    rows = batch["encoder"]["tokens"][:count]
+    first = np.array(tokenizer.vocabulary.sentinels[: blanks + 1])
+    short = []
+    for row in rows:  # up to the blank after the last one shown
+        ends = np.flatnonzero(row == first[-1])
+        cut = int(ends[0]) if len(ends) else int(np.count_nonzero(row))
+        short.append(np.append(row[:cut], tokenizer.vocabulary.eos_id).astype(np.int32))
+    texts = generate(model, params, tokenizer, short, 12 * blanks)
+    for ids, text, target in zip(short, texts, batch["targets"][:count], strict=True):
+        shown = tokenizer.decode(ids)
+        yield f"  model: {filled(shown, spans(text))}"
+        yield f"  truth: {filled(shown, spans(tokenizer.decode(target)))}"
+
+
+def fill_lines(model, params, tokenizer, lines: list[str], longest: int) -> Iterator[str]:
+    """Yields every input line with its blanks (`<extra_id_0>`, ...) filled in."""
+    vocabulary = tokenizer.vocabulary
+    inputs = [np.append(ids, vocabulary.eos_id).astype(np.int32) for ids in tokenizer.encode(lines)]
+    for line, text in zip(lines, generate(model, params, tokenizer, inputs, longest), strict=True):
+        yield filled(line, spans(text)) if SENTINEL.search(line) else text

@@ -1,0 +1,1 @@
+"""The shared transformer, described by its axes (`architecture.Architecture`)."""

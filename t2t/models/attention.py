@@ -1,0 +1,129 @@
+"""Multi-head attention: what may be seen, the plain product, and the layer with its cache."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from t2t.models.architecture import Architecture
+from t2t.models.dropout import dropout
+from t2t.models.parameters import Declare, Linear, fan_in_normal, wide
+
+
+class Visibility(NamedTuple):
+    """What a query may look at, told by primitives; all None and False: everything.
+
+    A fused kernel, a sharded length and a decoding cache read the same description; nobody but
+    the attention function that needs one ever builds the [B, T, S] mask.
+    """
+
+    query_segments: jax.Array | None = None  # [B, T]; a query sees keys of its own segment only
+    key_segments: jax.Array | None = None  # [B, S]
+    causal: bool = False  # a query sees keys at its own position and before
+    first_query: jax.Array | None = None  # position of query 0; None is 0
+
+    def mask(self, queries: int, keys: int) -> jax.Array | None:
+        """Boolean, broadcastable to [B, H, T, S]; None when nothing is hidden."""
+        mask = None
+        if self.query_segments is not None and self.key_segments is not None:
+            same = self.query_segments[:, :, None] == self.key_segments[:, None, :]
+            mask = same[:, None]
+        if self.causal:
+            position = jnp.arange(queries) + (0 if self.first_query is None else self.first_query)
+            past = position[:, None] >= jnp.arange(keys)
+            mask = past if mask is None else mask & past
+        return mask
+
+
+class KeyValues(NamedTuple):
+    """Projected keys and values, [B, S, heads, head_dim] each."""
+
+    key: jax.Array
+    value: jax.Array
+
+
+# attention(query, keys, bias, visibility, dropout_rate, dropout_key) -> [B, T, H, D]
+AttentionFunction = Callable[..., jax.Array]
+
+
+def plain_attention(
+    query: jax.Array,
+    keys: KeyValues,
+    bias: jax.Array | None,
+    visibility: Visibility,
+    dropout_rate: float = 0.0,
+    dropout_key: jax.Array | None = None,
+) -> jax.Array:
+    """softmax(query key^T + bias) value, without a scale: T5 folds it into the initialisation.
+
+    query [B, T, H, D], keys [B, S, H, D], bias broadcastable to [B, H, T, S]. Softmax in float32.
+    Dropout draws once for all queries (T5X broadcasts over the query axis).
+    """
+    logits = jnp.einsum(
+        "bthd,bshd->bhts", query, keys.key, preferred_element_type=wide(query.dtype)
+    )
+    if bias is not None:
+        logits = logits + bias.astype(logits.dtype)
+    mask = visibility.mask(logits.shape[-2], logits.shape[-1])
+    if mask is not None:
+        logits = jnp.where(mask, logits, -1e10)
+    weights = jax.nn.softmax(logits).astype(query.dtype)
+    weights = dropout(weights, dropout_rate, dropout_key, shared_axes=(-2,))
+    return jnp.einsum("bhts,bshd->bthd", weights, keys.value)
+
+
+class Attention(nnx.Module):
+    """Projections around an attention function. Kernels are 2-D: (embed, heads*kv)."""
+
+    def __init__(self, arch: Architecture, declare: Declare, attention: AttentionFunction):
+        inner = arch.heads * arch.head_dim
+
+        def query_init(key, shape, dtype):
+            # T5 has no 1/sqrt(head_dim) in its attention; its initialisation carries it.
+            return fan_in_normal(key, shape, dtype) / jnp.sqrt(arch.head_dim).astype(dtype)
+
+        def projection(init):
+            shape, axes = (arch.d_model, inner), ("embed", "heads*kv")
+            return Linear(declare, init, shape, axes, arch.dtype)
+
+        self.query = projection(query_init)
+        self.key = projection(fan_in_normal)
+        self.value = projection(fan_in_normal)
+        self.out = Linear(
+            declare, fan_in_normal, (inner, arch.d_model), ("heads*kv", "embed"), arch.dtype
+        )
+        self.heads = arch.heads
+        self.rate = arch.dropout
+        self.attention = attention
+
+    def project(self, x: jax.Array) -> KeyValues:
+        """Keys and values of x [B, S, E]."""
+        return KeyValues(self._by_head(self.key(x)), self._by_head(self.value(x)))
+
+    def __call__(
+        self,
+        x: jax.Array,
+        keys: KeyValues,
+        bias: jax.Array | None,
+        visibility: Visibility,
+        dropout_key: jax.Array | None = None,
+    ) -> jax.Array:
+        """x [B, T, E] attends to `keys`; returns [B, T, E]."""
+        query = self._by_head(self.query(x))
+        y = self.attention(query, keys, bias, visibility, self.rate, dropout_key)
+        return self.out(y.reshape(*y.shape[:-2], -1))
+
+    def _by_head(self, x: jax.Array) -> jax.Array:
+        return x.reshape(*x.shape[:-1], self.heads, -1)
+
+
+def extend(cache: KeyValues, new: KeyValues, position: jax.Array) -> KeyValues:
+    """`cache` with `new` written at `position` (along S)."""
+    return KeyValues(
+        *(
+            jax.lax.dynamic_update_slice_in_dim(old, part.astype(old.dtype), position, axis=1)
+            for old, part in zip(cache, new, strict=True)
+        )
+    )

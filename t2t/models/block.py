@@ -1,0 +1,94 @@
+"""One layer of a stack: self-attention, cross-attention in a decoder, feed-forward."""
+
+from typing import NamedTuple
+
+import jax
+from flax import nnx
+
+from t2t.models.architecture import Architecture
+from t2t.models.attention import Attention, AttentionFunction, KeyValues, Visibility, extend
+from t2t.models.dropout import dropout, split_key
+from t2t.models.feed_forward import FeedForward
+from t2t.models.norms import RMSNorm
+from t2t.models.parameters import Declare
+from t2t.models.positions import RelativeBias
+
+
+class Surroundings(NamedTuple):
+    """What is the same for all layers of a stack."""
+
+    visibility: Visibility
+    bias: jax.Array | None = None  # [1, H, T, S] for self-attention; None where a layer has its own
+    encoded: jax.Array | None = None  # [B, S, E]; not needed when the cache holds its keys
+    cross_visibility: Visibility = Visibility()
+
+
+class LayerCache(NamedTuple):
+    """What one decoder layer keeps between steps."""
+
+    self_attention: KeyValues  # [B, longest, H, D], filled up to the position of the step
+    cross_attention: KeyValues  # [B, S, H, D], of the encoded input
+
+
+class Block(nnx.Module):
+    """Pre-norm residual layer: x + f(norm(x)) for each sub-layer f."""
+
+    def __init__(
+        self,
+        arch: Architecture,
+        declare: Declare,
+        decoder: bool,
+        attention: AttentionFunction,
+    ):
+        def norm():
+            return RMSNorm(declare, arch.d_model, arch.norm_epsilon)
+
+        self.decoder = decoder
+        self.rate = arch.dropout
+        self.own_bias = arch.relative_bias == "per_layer"
+        if self.own_bias:
+            self.relative_bias = RelativeBias(arch, declare, bidirectional=not decoder)
+        self.pre_attention_norm = norm()
+        self.self_attention = Attention(arch, declare, attention)
+        if decoder:
+            self.pre_cross_attention_norm = norm()
+            self.cross_attention = Attention(arch, declare, attention)
+        self.pre_feed_forward_norm = norm()
+        self.feed_forward = FeedForward(arch, declare)
+
+    def __call__(
+        self,
+        x: jax.Array,
+        around: Surroundings,
+        cache: LayerCache | None = None,
+        dropout_key: jax.Array | None = None,
+    ) -> tuple[jax.Array, LayerCache | None, dict]:
+        """x [B, T, E] -> (x, cache with this call's keys added, aux)."""
+        keys = split_key(dropout_key, 6)
+
+        def residual(x, y, key):
+            return x + dropout(y, self.rate, key, shared_axes=(-2,))
+
+        y = self.pre_attention_norm(x)
+        own = self.self_attention.project(y)
+        if cache is not None:
+            own = extend(cache.self_attention, own, around.visibility.first_query)
+            cache = cache._replace(self_attention=own)
+        bias = around.bias
+        if self.own_bias:
+            longest = own.key.shape[1]
+            bias = self.relative_bias(x.shape[1], longest, around.visibility.first_query)
+        y = self.self_attention(y, own, bias, around.visibility, keys[0])
+        x = residual(x, y, keys[1])
+
+        if self.decoder:
+            y = self.pre_cross_attention_norm(x)
+            if cache is None:
+                encoded = self.cross_attention.project(around.encoded)
+            else:
+                encoded = cache.cross_attention
+            y = self.cross_attention(y, encoded, None, around.cross_visibility, keys[2])
+            x = residual(x, y, keys[3])
+
+        y = self.feed_forward(self.pre_feed_forward_norm(x), keys[4])
+        return residual(x, y, keys[5]), cache, {}

@@ -1,0 +1,24 @@
+"""Dropout from explicit keys."""
+
+import jax
+import jax.numpy as jnp
+
+
+def dropout(
+    x: jax.Array, rate: float, key: jax.Array | None, shared_axes: tuple[int, ...] = ()
+) -> jax.Array:
+    """Zeroes entries with probability `rate` and scales the rest; one draw along `shared_axes`.
+
+    No key or rate 0 traces nothing at all. T5 draws once along the length of a sequence
+    ("broadcast"), which keeps the random bits small.
+    """
+    if key is None or rate == 0:
+        return x
+    shape = [1 if i - x.ndim in shared_axes else n for i, n in enumerate(x.shape)]
+    keep = jax.random.bernoulli(key, 1 - rate, shape)
+    return jnp.where(keep, x / (1 - rate), 0)
+
+
+def split_key(key: jax.Array | None, count: int):
+    """`count` keys, or as many Nones when there is none."""
+    return [None] * count if key is None else jax.random.split(key, count)

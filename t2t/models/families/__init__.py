@@ -1,0 +1,1 @@
+"""One file a family: its sizes, its axes, its published-weight names."""

@@ -1,0 +1,37 @@
+"""The position-wise feed-forward network, gated or not."""
+
+import jax
+from flax import nnx
+
+from t2t.models.architecture import Architecture
+from t2t.models.dropout import dropout
+from t2t.models.parameters import Declare, Linear, fan_in_truncated
+
+ACTIVATIONS = {
+    "relu": jax.nn.relu,
+    "gelu_tanh": lambda x: jax.nn.gelu(x, approximate=True),
+    "silu": jax.nn.silu,
+}
+
+
+class FeedForward(nnx.Module):
+    """act(x W_i) W_o, or (act(x W_i0) * x W_i1) W_o when gated (GLU variants, arXiv:2002.05202)."""
+
+    def __init__(self, arch: Architecture, declare: Declare):
+        def linear(inputs, outputs, axes):
+            return Linear(declare, fan_in_truncated, (inputs, outputs), axes, arch.dtype)
+
+        self.gated = arch.gated
+        self.activation = arch.activation
+        self.rate = arch.dropout
+        if arch.gated:
+            self.wi_0 = linear(arch.d_model, arch.d_ff, ("embed", "mlp"))
+            self.wi_1 = linear(arch.d_model, arch.d_ff, ("embed", "mlp"))
+        else:
+            self.wi = linear(arch.d_model, arch.d_ff, ("embed", "mlp"))
+        self.wo = linear(arch.d_ff, arch.d_model, ("mlp", "embed"))
+
+    def __call__(self, x: jax.Array, dropout_key: jax.Array | None = None) -> jax.Array:
+        activation = ACTIVATIONS[self.activation]
+        hidden = activation(self.wi_0(x)) * self.wi_1(x) if self.gated else activation(self.wi(x))
+        return self.wo(dropout(hidden, self.rate, dropout_key, shared_axes=(-2,)))

@@ -1,0 +1,70 @@
+"""Declaring parameters: value, shape and logical axis names in one line; and the dense kernel."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+Initializer = Callable[[jax.Array, tuple[int, ...], jnp.dtype], jax.Array]
+
+
+class Declare:
+    """Hands out float32 parameters, each from its own key, with the names of their axes.
+
+    Inside a stack of `layers` equal layers every parameter gets a leading axis "layers" and is
+    initialised layer by layer, so fan-in rules see one layer's shape.
+    """
+
+    def __init__(self, key: jax.Array, layers: int | None = None):
+        self._key = key
+        self._count = 0
+        self._layers = layers
+
+    def __call__(self, init: Initializer, shape: tuple[int, ...], axes: tuple[str, ...]):
+        key = self._next_key()
+        if self._layers is None:
+            value = init(key, shape, jnp.float32)
+        else:
+            keys = jax.random.split(key, self._layers)
+            value = jax.vmap(lambda k: init(k, shape, jnp.float32))(keys)
+            axes = ("layers", *axes)
+        # Names only: where an array lives is decided outside the model.
+        with nnx.use_eager_sharding(False):
+            return nnx.Param(value, out_sharding=axes)
+
+    def stacked(self, layers: int) -> "Declare":
+        """A declaration for `layers` equal layers stored in one array each."""
+        return Declare(self._next_key(), layers)
+
+    def _next_key(self) -> jax.Array:
+        self._count += 1
+        return jax.random.fold_in(self._key, self._count)
+
+
+class Linear(nnx.Module):
+    """x @ kernel, no bias. Kernel [inputs, outputs] is cast to `dtype` at use."""
+
+    def __init__(
+        self,
+        declare: Declare,
+        init: Initializer,
+        shape: tuple[int, int],
+        axes: tuple[str, str],
+        dtype: str,
+    ):
+        self.kernel = declare(init, shape, axes)
+        self.dtype = dtype
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return jnp.dot(x, self.kernel[...].astype(self.dtype))
+
+
+# T5X initialises the kernels that touch heads with plain normals, all others with truncated ones.
+fan_in_normal = jax.nn.initializers.variance_scaling(1.0, "fan_in", "normal")
+fan_in_truncated = jax.nn.initializers.variance_scaling(1.0, "fan_in", "truncated_normal")
+
+
+def wide(dtype) -> jnp.dtype:
+    """The type for softmax, norms and logits: float32, or float64 when computing in float64."""
+    return jnp.promote_types(dtype, jnp.float32)

@@ -1,0 +1,119 @@
+"""A tower of equal layers, stored stacked, applied by a scan or a Python loop."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from t2t.models.architecture import Architecture
+from t2t.models.attention import AttentionFunction, KeyValues
+from t2t.models.block import Block, LayerCache, Surroundings
+from t2t.models.dropout import dropout, split_key
+from t2t.models.norms import RMSNorm
+from t2t.models.parameters import Declare
+from t2t.models.positions import RelativeBias
+
+Constrain = Callable[[jax.Array, tuple[str, ...]], jax.Array]
+
+_REMAT_POLICIES = {
+    "dots": jax.checkpoint_policies.checkpoint_dots_with_no_batch_dims,
+    "full": jax.checkpoint_policies.nothing_saveable,
+}
+
+
+class Stack(nnx.Module):
+    """`layers` blocks, their shared position bias, and the final norm."""
+
+    def __init__(
+        self,
+        arch: Architecture,
+        declare: Declare,
+        layers: int,
+        decoder: bool,
+        constrain: Constrain,
+        attention: AttentionFunction,
+    ):
+        self.layers = Block(arch, declare.stacked(layers), decoder, attention)
+        self.shared_bias = arch.relative_bias == "shared"
+        if self.shared_bias:
+            self.relative_bias = RelativeBias(arch, declare, bidirectional=not decoder)
+        self.final_norm = RMSNorm(declare, arch.d_model, arch.norm_epsilon)
+        self.count = layers
+        self.decoder = decoder
+        self.rate = arch.dropout
+        self.remat = arch.remat
+        self.mode = arch.layers
+        self.constrain = constrain
+
+    def __call__(
+        self,
+        x: jax.Array,
+        around: Surroundings,
+        cache: tuple[LayerCache, ...] | None = None,
+        dropout_key: jax.Array | None = None,
+    ) -> tuple[jax.Array, tuple[LayerCache, ...] | None, dict]:
+        """Embedded tokens [B, T, E] -> (normed hidden states, cache, aux stacked over layers)."""
+        embedding_key, layers_key, final_key = split_key(dropout_key, 3)
+        x = dropout(x, self.rate, embedding_key, shared_axes=(-2,))
+        if self.shared_bias:
+            keys = x.shape[1] if cache is None else cache[0].self_attention.key.shape[1]
+            first = around.visibility.first_query
+            around = around._replace(bias=self.relative_bias(x.shape[1], keys, first))
+
+        layer_keys = None if layers_key is None else jax.random.split(layers_key, self.count)
+        x, cache, aux = self._apply(x, around, cache, layer_keys)
+        x = self.final_norm(x)
+        # T5X draws the encoder's last dropout per element, all others once along the length.
+        x = dropout(x, self.rate, final_key, shared_axes=(-2,) if self.decoder else ())
+        return x, cache, aux
+
+    def cross_keys(self, encoded: jax.Array) -> tuple[KeyValues, ...]:
+        """Every layer's cross-attention keys and values of the encoded input [B, S, E]."""
+        graph, state = nnx.split(self.layers)
+        return tuple(
+            nnx.merge(graph, one).cross_attention.project(encoded)
+            for one in unstack(state, self.count)
+        )
+
+    def _apply(self, x, around, cache, layer_keys):
+        graph, state = nnx.split(self.layers)
+
+        def apply(x, one, layer_cache, key):
+            x, layer_cache, aux = nnx.merge(graph, one)(x, around, layer_cache, key)
+            return self.constrain(x, ("batch", "length", "embed")), layer_cache, aux
+
+        # A cached step is one token long: no gradient, little to compile, and a scan would copy
+        # every layer's keys in and out of a stack at each step.
+        scanned = cache is None and (
+            self.mode == "scan" or (self.mode == "auto" and jax.default_backend() == "tpu")
+        )
+        if self.remat != "none" and cache is None:
+            apply = jax.checkpoint(
+                apply, policy=_REMAT_POLICIES[self.remat], prevent_cse=not scanned
+            )
+        if scanned:
+
+            def body(x, layer):
+                one, key = layer
+                x, _, aux = apply(x, one, None, key)
+                return x, aux
+
+            x, aux = jax.lax.scan(body, x, (state, layer_keys))
+            return x, None, aux
+
+        caches = [None] * self.count if cache is None else cache
+        results = []
+        for i, one in enumerate(unstack(state, self.count)):
+            key = None if layer_keys is None else layer_keys[i]
+            x, layer_cache, aux = apply(x, one, caches[i], key)
+            results.append((layer_cache, aux))
+        new_cache = None if cache is None else tuple(layer_cache for layer_cache, _ in results)
+        return x, new_cache, jax.tree.map(lambda *a: jnp.stack(a), *(aux for _, aux in results))
+
+
+def unstack(tree, count: int) -> list:
+    """A tree of [count, ...] leaves -> `count` trees. The gradient is one concatenation a leaf."""
+    leaves, structure = jax.tree.flatten(tree)
+    pieces = [jax.lax.split(leaf, [1] * count, axis=0) for leaf in leaves]
+    return [structure.unflatten([piece[i][0] for piece in pieces]) for i in range(count)]

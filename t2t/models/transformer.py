@@ -1,0 +1,161 @@
+"""The encoder-decoder transformer: from an Architecture to plain functions of plain parameters."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from t2t.models.architecture import Architecture
+from t2t.models.attention import AttentionFunction, KeyValues, Visibility, plain_attention
+from t2t.models.block import LayerCache, Surroundings
+from t2t.models.dropout import split_key
+from t2t.models.embeddings import Embedding, to_vocabulary
+from t2t.models.parameters import Declare, Linear, fan_in_truncated
+from t2t.models.stack import Constrain, Stack
+
+Params = dict[str, Any]
+
+
+class Cache(NamedTuple):
+    """What decoding keeps between steps."""
+
+    layers: tuple[LayerCache, ...]
+    position: jax.Array  # int32 scalar: tokens stored so far
+    encoder_segments: jax.Array | None  # [B, S]; None when every input is one full segment
+
+
+class Model(NamedTuple):
+    """A network as functions. Parameters are a nested dict of arrays; names are the plain path."""
+
+    arch: Architecture
+    shapes: Params  # of jax.ShapeDtypeStruct; costs no memory at any size
+    axes: Params  # of tuples of logical axis names, same structure
+    units: dict[str, int]  # logical axis -> indivisible units along it, where not its size
+    init: Callable[..., Params]  # (key) -> params
+    forward: Callable[..., tuple]  # (params, batch, dropout_key=None) -> (hidden, None, aux)
+    logits: Callable[..., jax.Array]  # (params, hidden [..., E]) -> [..., V] float32
+    encode: Callable[..., tuple]  # (params, encoder, dropout_key=None) -> (encoded, aux)
+    start_cache: Callable[..., Cache]  # (params, encoded, encoder_segments, longest) -> Cache
+    decode: Callable[..., tuple]  # (params, tokens [B, T], cache) -> (hidden, cache, aux)
+
+
+class EncoderDecoder(nnx.Module):
+    """Declares all parameters and computes hidden states."""
+
+    def __init__(
+        self,
+        arch: Architecture,
+        key: jax.Array,
+        constrain: Constrain,
+        attention: AttentionFunction,
+    ):
+        declare = Declare(key)
+
+        def stack(layers: int, decoder: bool) -> Stack:
+            return Stack(arch, declare, layers, decoder, constrain, attention)
+
+        self.token_embedding = Embedding(arch, declare)
+        self.encoder = stack(arch.encoder_layers, decoder=False)
+        self.decoder = stack(arch.decoder_layers, decoder=True)
+        if not arch.tied_embedding:
+            shape, axes = (arch.d_model, arch.vocab_size), ("embed", "vocab")
+            self.lm_head = Linear(declare, fan_in_truncated, shape, axes, arch.dtype)
+        self.arch = arch
+        self.constrain = constrain
+
+    def embed(self, tokens: jax.Array) -> jax.Array:
+        return self.constrain(self.token_embedding(tokens), ("batch", "length", "embed"))
+
+    def encode(self, encoder: dict, dropout_key: jax.Array | None = None):
+        segments = encoder.get("segments")
+        around = Surroundings(Visibility(segments, segments))
+        x, _, aux = self.encoder(self.embed(encoder["tokens"]), around, None, dropout_key)
+        return x, aux
+
+    def forward(self, batch: dict, dropout_key: jax.Array | None = None):
+        encoder_key, decoder_key = split_key(dropout_key, 2)
+        encoded, encoder_aux = self.encode(batch["encoder"], encoder_key)
+        segments = batch["decoder"].get("segments")
+        around = Surroundings(
+            Visibility(segments, segments, causal=True),
+            encoded=encoded,
+            cross_visibility=Visibility(segments, batch["encoder"].get("segments")),
+        )
+        x, _, aux = self.decoder(self.embed(batch["decoder"]["tokens"]), around, None, decoder_key)
+        return x, None, {"encoder": encoder_aux, "decoder": aux}
+
+    def start_cache(self, encoded: jax.Array, encoder_segments, longest: int) -> Cache:
+        empty = jnp.zeros(
+            (encoded.shape[0], longest, self.arch.heads, self.arch.head_dim), self.arch.dtype
+        )
+        layers = tuple(
+            LayerCache(KeyValues(empty, empty), cross) for cross in self.decoder.cross_keys(encoded)
+        )
+        return Cache(layers, jnp.zeros((), jnp.int32), encoder_segments)
+
+    def decode(self, tokens: jax.Array, cache: Cache):
+        # The text being written is segment 1, like an input that stands alone in its row.
+        segments = None if cache.encoder_segments is None else jnp.ones_like(tokens)
+        around = Surroundings(
+            Visibility(causal=True, first_query=cache.position),
+            cross_visibility=Visibility(segments, cache.encoder_segments),
+        )
+        x, layers, aux = self.decoder(self.embed(tokens), around, cache.layers)
+        cache = Cache(layers, cache.position + tokens.shape[1], cache.encoder_segments)
+        return x, cache, aux
+
+    def logits(self, hidden: jax.Array) -> jax.Array:
+        tied = self.arch.tied_embedding
+        kernel = self.token_embedding.table[...].T if tied else self.lm_head.kernel[...]
+        if self.arch.scaled_logits:
+            hidden = hidden * self.arch.d_model**-0.5
+        logits = to_vocabulary(hidden, kernel.astype(self.arch.dtype))
+        names = ("batch", "length", "vocab")
+        return self.constrain(logits, names) if logits.ndim == 3 else logits
+
+
+def build(
+    arch: Architecture,
+    constrain: Constrain = lambda x, names: x,
+    attention: AttentionFunction = plain_attention,
+) -> Model:
+    """The model of `arch`. `constrain(x, names)` pins an activation's sharding by logical names."""
+
+    def module(key: jax.Array) -> EncoderDecoder:
+        return EncoderDecoder(arch, key, constrain, attention)
+
+    # Modules only declare and compute: split once here, plain dicts and functions from here on.
+    graph, abstract = nnx.split(nnx.eval_shape(lambda: module(jax.random.key(0))))
+    is_variable = lambda leaf: isinstance(leaf, nnx.Variable)
+
+    def plain(read: Callable) -> Params:
+        return nnx.to_pure_dict(jax.tree.map(read, abstract, is_leaf=is_variable))
+
+    def bind(params: Params) -> EncoderDecoder:
+        state = jax.tree.map(lambda leaf: leaf, abstract)
+        nnx.replace_by_pure_dict(state, params)
+        return nnx.merge(graph, state)
+
+    def init(key: jax.Array) -> Params:
+        return nnx.to_pure_dict(nnx.state(module(key), nnx.Param))
+
+    def method(name: str) -> Callable:
+        def call(params: Params, *args, **kwargs):
+            return getattr(bind(params), name)(*args, **kwargs)
+
+        return call
+
+    return Model(
+        arch=arch,
+        shapes=plain(lambda v: jax.ShapeDtypeStruct(v.get_value().shape, v.get_value().dtype)),
+        axes=plain(lambda v: tuple(v.get_metadata("out_sharding"))),
+        units={"heads*kv": arch.heads},
+        init=init,
+        forward=method("forward"),
+        logits=method("logits"),
+        encode=method("encode"),
+        start_cache=method("start_cache"),
+        decode=method("decode"),
+    )

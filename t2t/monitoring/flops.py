@@ -1,0 +1,72 @@
+"""Exact matrix-product FLOPs of a model, device peaks, and model FLOPs utilisation.
+
+Counted: every matrix product, two FLOPs a multiply-add. Not counted: embedding look-up, norms,
+softmax, activations, optimizer. A backward pass is two forward ones; recomputation under remat is
+not model work and never counts.
+"""
+
+from t2t.models.architecture import Architecture
+
+
+def forward_flops(arch: Architecture, inputs: int, targets: int, rows: int = 1) -> int:
+    """FLOPs of one forward pass of `rows` sequences of `inputs` and `targets` tokens.
+
+    Attention counts the whole rectangle of queries and keys, masked or not.
+    """
+    inner = arch.heads * arch.head_dim
+
+    def attention(queries: int, keys: int) -> int:
+        projections = 4 * queries * arch.d_model * inner + 4 * keys * arch.d_model * inner
+        return projections + 4 * queries * keys * inner
+
+    def feed_forward(tokens: int) -> int:
+        return 2 * tokens * arch.d_model * arch.d_ff * (3 if arch.gated else 2)
+
+    encoder = attention(inputs, inputs) + feed_forward(inputs)
+    decoder = attention(targets, targets) + attention(targets, inputs) + feed_forward(targets)
+    head = 2 * targets * arch.d_model * arch.vocab_size
+    return rows * (arch.encoder_layers * encoder + arch.decoder_layers * decoder + head)
+
+
+def train_flops(arch: Architecture, inputs: int, targets: int, rows: int = 1) -> int:
+    """FLOPs of one training step: forward and backward of all rows."""
+    return 3 * forward_flops(arch, inputs, targets, rows)
+
+
+# Dense bfloat16 FLOP/s of one jax device, by its `device_kind`. A jax device is one of two cores
+# on TPU v2, v3 and 7x, a whole chip on all others. Cloud TPU documentation; NVIDIA data sheets
+# without sparsity.
+_PEAK = {
+    "TPU v2": 46e12 / 2,
+    "TPU v3": 123e12 / 2,
+    "TPU v4": 275e12,
+    "TPU v5 lite": 197e12,
+    "TPU v5e": 197e12,
+    "TPU v5": 459e12,
+    "TPU v5p": 459e12,
+    "TPU v6 lite": 918e12,
+    "TPU v6e": 918e12,
+    "TPU7x": 2307e12 / 2,
+    "NVIDIA A100-SXM4-40GB": 312e12,
+    "NVIDIA A100-SXM4-80GB": 312e12,
+    "NVIDIA A100-PCIE-40GB": 312e12,
+    "NVIDIA A100 80GB PCIe": 312e12,
+    "NVIDIA H100 80GB HBM3": 989e12,
+    "NVIDIA H200": 989e12,
+    "NVIDIA B200": 2250e12,
+    "NVIDIA GB200": 2500e12,
+}
+
+
+def peak_flops(device_kind: str) -> float | None:
+    """Dense bfloat16 FLOP/s of one device, or None when this kind is not known."""
+    return _PEAK.get(device_kind)
+
+
+def mfu(model_flops: float, seconds: float, devices: int, device_kind: str) -> float | None:
+    """Model FLOPs utilisation in [0, 1]: work done over what the devices could do in the time.
+
+    None where the peak is unknown (a CPU, a new chip): no figure is better than a wrong one.
+    """
+    peak = peak_flops(device_kind)
+    return None if peak is None else model_flops / (seconds * devices * peak)

@@ -1,0 +1,1 @@
+"""Objectives: (tokens, keys) -> batch, in NumPy, over whole batches."""

@@ -1,0 +1,1 @@
+"""Mesh, logical-axis mappings, and the shardings of states and batches."""

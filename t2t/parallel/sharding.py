@@ -1,0 +1,111 @@
+"""Two small mappings, logical axis -> mesh axes: one for parameters, one for activations.
+
+Each logical axis lists its choices; the first whose size divides the dimension, and whose mesh axes
+no earlier dimension of the same array took, wins. An axis may carry a unit ("heads*kv" splits only
+between heads: 384 columns of 6 heads divide by 4, but a head would be cut in two).
+"""
+
+import math
+from collections.abc import Callable, Mapping
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+Choices = Mapping[str, tuple[tuple[str, ...], ...]]
+
+PARAMETERS: Choices = {
+    "layers": (),
+    "vocab": (("tensor",),),
+    "embed": (("fsdp",),),
+    "heads*kv": (("tensor",),),
+    "mlp": (("tensor",),),
+    "heads": (("tensor",),),
+    "buckets": (),
+    "norm": (),
+}
+ACTIVATIONS: Choices = {
+    "batch": (("replica", "data", "fsdp"),),
+    "length": (("context",),),
+    "kv_length": (),
+    "embed": (),
+    "heads": (("tensor",),),
+    "mlp": (("tensor",),),
+    "vocab": (("tensor",),),
+}
+
+
+def spec(
+    names: tuple[str | None, ...],
+    shape: tuple[int, ...],
+    choices: Choices,
+    mesh: Mesh,
+    units: Mapping[str, int] | None = None,
+) -> PartitionSpec:
+    """Returns the PartitionSpec of an array with the given logical axis names and shape."""
+    taken: set[str] = set()
+    result: list = []
+    for name, size in zip(names, shape, strict=True):
+        pick = None
+        for choice in choices[name] if name is not None else ():
+            axes = tuple(a for a in choice if mesh.shape[a] > 1)
+            parts = math.prod(mesh.shape[a] for a in axes)
+            divisible = (units or {}).get(name, size) % parts == 0 and size % parts == 0
+            if axes and divisible and not taken & set(axes):
+                pick = axes
+                break
+        taken |= set(pick or ())
+        result.append(pick[0] if pick and len(pick) == 1 else pick)
+    while result and result[-1] is None:
+        result.pop()
+    return PartitionSpec(*result)
+
+
+def shardings(axes, shapes, mesh: Mesh, units: Mapping[str, int] | None = None):
+    """Returns a NamedSharding for every array of a tree; `axes` is the same tree of name tuples."""
+    return jax.tree.map(
+        lambda array, names: NamedSharding(mesh, spec(names, array.shape, PARAMETERS, mesh, units)),
+        shapes,
+        axes,
+    )
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """Returns the sharding of what every device holds whole."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def batch_sharding(mesh: Mesh, array) -> NamedSharding:
+    """Returns the sharding of one batch array, `[B]` or `[B, L]`."""
+    names = ("batch", "length")[: array.ndim]
+    return NamedSharding(mesh, spec(names, array.shape, ACTIVATIONS, mesh))
+
+
+def constrainer(mesh: Mesh) -> Callable:
+    """Returns `constrain(x, names)`, which pins an activation's layout by its logical axes."""
+    if mesh.size == 1:
+        return lambda x, names: x
+
+    def constrain(x, names):
+        return jax.lax.with_sharding_constraint(
+            x, NamedSharding(mesh, spec(names, x.shape, ACTIVATIONS, mesh))
+        )
+
+    return constrain
+
+
+def unsharded(
+    axes, shapes, mesh: Mesh, units: Mapping[str, int] | None = None, least_bytes: int = 1 << 20
+) -> list[tuple[str, int]]:
+    """Lists (path, bytes) of the large arrays that every device holds whole though the mesh
+    could split parameters."""
+    if mesh.shape["fsdp"] * mesh.shape["tensor"] == 1:
+        return []
+    named = jax.tree_util.tree_leaves_with_path(shardings(axes, shapes, mesh, units))
+    arrays = jax.tree.leaves(shapes)
+    found = []
+    for (path, sharding), array in zip(named, arrays, strict=True):
+        size = int(np.prod(array.shape)) * array.dtype.itemsize
+        if sharding.is_fully_replicated and size >= least_bytes:
+            found.append(("/".join(str(k.key) for k in path), size))
+    return sorted(found, key=lambda pair: -pair[1])

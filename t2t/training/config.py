@@ -1,0 +1,97 @@
+"""How long and how a run trains: steps, seed, accumulation, loss terms, what to do on bad steps."""
+
+import dataclasses
+from typing import Literal
+
+from t2t.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """The loop's own settings.
+
+    steps: optimizer steps in the whole run. seed: of initialisation, dropout and sample order.
+    accumulation: microbatches a step; gradients are summed and divided once by the global count of
+    target tokens, so that the result does not depend on it. repeat_samples: when positive, only the
+    first so many samples are used, over and over (to see a model overfit). z_loss: weight of
+    log(Z)^2. label_smoothing: mass spread over the vocabulary. bad_steps: consecutive steps with a
+    non-finite loss or gradient (each skipped) after which the run stops. deterministic: ask GPUs
+    for kernels that always add in the same order. watchdog_seconds: a step that takes longer dumps
+    every thread's stack (0: never).
+    """
+
+    steps: int = 10_000
+    seed: int = 0
+    accumulation: int = 1
+    repeat_samples: int = 0
+    z_loss: float = 1e-4
+    label_smoothing: float = 0.0
+    bad_steps: int = 10
+    deterministic: bool = False
+    watchdog_seconds: float = 600.0
+
+    def check(self, where: str) -> None:
+        for name, least in (
+            ("steps", 1),
+            ("seed", 0),
+            ("accumulation", 1),
+            ("repeat_samples", 0),
+            ("z_loss", 0),
+            ("bad_steps", 1),
+            ("watchdog_seconds", 0),
+        ):
+            if getattr(self, name) < least:
+                raise UserError(
+                    f"{where}.{name}: must be at least {least}, got {getattr(self, name)}"
+                )
+        if not 0 <= self.label_smoothing < 1:
+            raise UserError(
+                f"{where}.label_smoothing: must be in [0, 1), got {self.label_smoothing}"
+            )
+        if self.seed >= 2**63:
+            raise UserError(f"{where}.seed: must be under 2^63, got {self.seed}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """When held-out text is scored: before the first step, every `every_steps`, and at the end.
+
+    batches: how many batches of each held-out corpus (0: all of it). examples: how many masked
+    held-out sentences are filled in at the end and shown. input_blind: at the end also print the
+    loss of the best predictor that cannot see its input, and the loss with the encoder inputs
+    exchanged between rows.
+    """
+
+    every_steps: int = 1000
+    batches: int = 20
+    examples: int = 0
+    input_blind: bool = False
+
+    def check(self, where: str) -> None:
+        for name, least in (("every_steps", 1), ("batches", 0), ("examples", 0)):
+            if getattr(self, name) < least:
+                raise UserError(
+                    f"{where}.{name}: must be at least {least}, got {getattr(self, name)}"
+                )
+
+
+@dataclasses.dataclass(frozen=True)
+class Monitoring:
+    """What is written while training: a metric row every `log_every` steps, TensorBoard, profile.
+
+    profile: (first, last) steps of a profiler capture; (0, 0) captures nothing.
+    """
+
+    log_every: int = 10
+    tensorboard: bool = True
+    progress: Literal["auto", "bar", "lines", "off"] = "auto"
+    profile: tuple[int, int] = (0, 0)
+
+    def check(self, where: str) -> None:
+        if self.log_every < 1:
+            raise UserError(f"{where}.log_every: must be at least 1, got {self.log_every}")
+        first, last = self.profile
+        if (first, last) != (0, 0) and not 0 < first <= last:
+            raise UserError(
+                f"{where}.profile: must be (first, last) with 0 < first <= last, got {self.profile}"
+            )

@@ -1,0 +1,79 @@
+"""Debug mode: the step run eagerly, and the first value that is not finite named by its layer."""
+
+import dataclasses
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from t2t.errors import Failure
+from t2t.models.transformer import build
+from t2t.monitoring.model_table import path_name
+from t2t.training.step import accumulated
+from t2t.wiring.single import loss_function
+
+
+def first_non_finite(run, state: dict, batch: dict) -> str | None:
+    """Names the first activation, the loss, or the gradient that is not finite; None if all are.
+
+    Activations are looked at in the order of the forward pass: the model hands every block's output
+    to `constrain`, so the n-th call belongs to the n-th place in the network.
+    """
+    arch = dataclasses.replace(run.model, layers="unroll", remat="none")
+    places = [
+        "encoder input (token_embedding)",
+        *(f"encoder/layers, layer {i}" for i in range(arch.encoder_layers)),
+        "decoder input (token_embedding)",
+        *(f"decoder/layers, layer {i}" for i in range(arch.decoder_layers)),
+        "logits (token_embedding)" if arch.tied_embedding else "logits (lm_head)",
+    ]
+    for path, array in jax.tree_util.tree_leaves_with_path(state["params"]):
+        if not bool(jnp.all(jnp.isfinite(array))):
+            return f"parameter {path_name(path)}{_layer_of(path, array)}"
+    seen: list = []
+
+    def look(x, names):
+        seen.append(bool(jnp.all(jnp.isfinite(x))))
+        return x
+
+    loss_fn = loss_function(
+        build(arch, constrain=look), run.training.z_loss, run.training.label_smoothing
+    )
+    loss, _ = loss_fn(state["params"], state["frozen"], state["carry"], batch, None)
+    for place, fine in zip(places, seen, strict=True):
+        if not fine:
+            return f"output of {place}"
+    if not bool(jnp.isfinite(loss)):
+        return "loss"
+    gradient = accumulated(
+        loss_function(build(arch), run.training.z_loss, run.training.label_smoothing), 1
+    )
+    sums, _, _ = gradient(state["params"], state["frozen"], state["carry"], batch, None)
+    for path, array in reversed(jax.tree_util.tree_leaves_with_path(sums)):
+        if not bool(jnp.all(jnp.isfinite(array))):
+            return f"gradient of {path_name(path)}{_layer_of(path, array)}"
+    return None
+
+
+def _layer_of(path, array) -> str:
+    """Names the layer in a stacked parameter, the last one first as the backward pass goes."""
+    if not any(getattr(key, "key", None) == "layers" for key in path):
+        return ""
+    bad = ~jnp.all(jnp.isfinite(array.reshape(array.shape[0], -1)), axis=1)
+    return f", layer {int(jnp.flatnonzero(bad)[-1])}"
+
+
+def debug_step(run, programs) -> Callable:
+    """Returns a train step that runs eagerly, op by op, and stops at the first non-finite value."""
+
+    def step(state, batch):
+        with jax.disable_jit():
+            place = first_non_finite(run, state, batch)
+            if place is not None:
+                raise Failure(
+                    f"step {int(state['step']) + 1}: the first value that is not finite "
+                    f"is in the {place}"
+                )
+            return programs.train(state, batch)
+
+    return step

@@ -1,0 +1,67 @@
+"""Held-out loss: the same objective on text that is never trained on."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+import jax
+import numpy as np
+
+
+def score(evaluate: Callable, state: dict, batches: Iterable, stop=None) -> dict[str, float]:
+    """Returns mean `loss` per target token, `accuracy` and `weight` over all batches.
+
+    At most one batch is in flight ahead of the one being read. stop: checked between batches;
+    when it becomes true the result is an empty dict.
+    """
+    totals = {"loss": 0.0, "correct": 0.0, "weight": 0.0}
+    pending = None
+
+    def add(sums) -> None:
+        for name, value in jax.device_get({k: sums[k] for k in totals}).items():
+            totals[name] += float(value)
+
+    for batch in batches:
+        sums = evaluate(state["params"], state["frozen"], state["carry"], batch)
+        if pending is not None:
+            add(pending)
+        pending = sums
+        if stop:
+            jax.block_until_ready(pending)
+            return {}
+    if pending is not None:
+        add(pending)
+    weight = max(totals["weight"], 1.0)
+    return {
+        "loss": totals["loss"] / weight,
+        "accuracy": totals["correct"] / weight,
+        "weight": totals["weight"],
+    }
+
+
+def exchanged(batches: Iterable) -> Iterator:
+    """Yields the batches with every row's encoder input replaced by its neighbour's."""
+    for batch in batches:
+        yield {**batch, "encoder": {k: np.roll(v, 1, axis=0) for k, v in batch["encoder"].items()}}
+
+
+def input_blind_loss(batches: Iterable, free: np.ndarray) -> float:
+    """Returns the loss per target token of the best predictor that cannot see any input.
+
+    It is the unigram distribution of these very targets (in hindsight, so nothing without input can
+    do better with a fixed distribution); the tokens in `free` (sentinels, EOS) cost it nothing.
+    """
+    counts: np.ndarray | None = None
+    for batch in batches:
+        tokens = batch["targets"][batch["weights"] > 0]
+        found = np.bincount(tokens)
+        if counts is None or len(found) > len(counts):
+            found[: 0 if counts is None else len(counts)] += 0 if counts is None else counts
+            counts = found
+        else:
+            counts[: len(found)] += found
+    if counts is None or counts.sum() == 0:
+        return float("nan")
+    total = counts.sum()
+    costly = counts.astype(np.float64)
+    costly[free[free < len(costly)]] = 0
+    share = costly[costly > 0] / costly.sum()
+    return float(-(share * np.log(share)).sum() * costly.sum() / total)

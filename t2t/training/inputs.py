@@ -1,0 +1,81 @@
+"""A run's inputs from its configuration: tokenizer, token stores, training and held-out samples."""
+
+import os
+from collections.abc import Callable
+from typing import NamedTuple
+
+from t2t.data import prepare, tokenizers
+from t2t.data.batches import Samples, evaluation_samples, training_samples
+from t2t.data.tokenizer_config import TrainedSentencePiece
+from t2t.monitoring.compile_cache import cache_root
+
+
+class Inputs(NamedTuple):
+    """Everything that makes batches."""
+
+    tokenizer: tokenizers.Tokenizer
+    train: Samples
+    heldout: dict[str, Samples]
+
+    def describe(self) -> list[str]:
+        """Returns a line for the vocabulary and one for each corpus."""
+        vocabulary = self.tokenizer.vocabulary
+        lines = [f"vocabulary: {vocabulary.size:,} ids, fingerprint {vocabulary.fingerprint}"]
+        for kind, samples in (("train", self.train), *(("eval", s) for s in self.heldout.values())):
+            for name, store in zip(samples.names, samples.stores, strict=True):
+                lines.append(
+                    f"{kind}/{name}: {store.num_documents:,} documents, "
+                    f"{store.num_tokens:,} tokens, fingerprint {store.fingerprint}"
+                )
+        return lines
+
+
+def cache_folder(run) -> str:
+    """Returns where token stores, plans and trained vocabularies are kept."""
+    return run.data.cache_dir or os.path.join(cache_root(), "data")
+
+
+def open_inputs(
+    run, say: Callable[[str], None], workers: int | None = None, check: Callable | None = None
+) -> Inputs:
+    """Opens (training or preparing what is missing) the tokenizer and every corpus of a run.
+
+    check(vocabulary) is called before anything long is prepared. Raises: UserError naming the corpus, file and place of what cannot be used.
+    """
+    tokenizer = open_tokenizer(run, say)
+    if check is not None:
+        check(tokenizer.vocabulary)
+    opened: dict = {}
+
+    def store(corpus):
+        if corpus.source not in opened:
+            opened[corpus.source] = _open_store(run, corpus, tokenizer, workers)
+        return opened[corpus.source]
+
+    train = [store(c) for c in run.data.train.corpora]
+    heldout = [store(c) for c in run.data.evaluation]
+    arguments = (run.objective, tokenizer.vocabulary, run.training.seed)
+    kept = {"cache": cache_folder(run)}
+    return Inputs(
+        tokenizer,
+        training_samples(run.data, train, *arguments, **kept),
+        evaluation_samples(run.data, heldout, *arguments, **kept),
+    )
+
+
+def open_tokenizer(run, say: Callable[[str], None]) -> tokenizers.Tokenizer:
+    """Loads the vocabulary; one to be trained is trained on the training corpora, once, and kept."""
+    if not isinstance(run.tokenizer, TrainedSentencePiece):
+        return tokenizers.load(run.tokenizer)
+    from t2t.data import tokenizer_training
+
+    sources = tuple(corpus.source for corpus in run.data.train.corpora)
+    path = tokenizer_training.trained_path(cache_folder(run), run.tokenizer, sources)
+    if not os.path.exists(path):
+        say(f"training a vocabulary of {run.tokenizer.vocabulary_size:,} pieces")
+        tokenizer_training.train_on(run.tokenizer, sources, path)
+    return tokenizers.load(run.tokenizer, path)
+
+
+def _open_store(run, corpus, tokenizer, workers):
+    return prepare.ensure(corpus.source, tokenizer, cache_folder(run), workers=workers)

@@ -1,0 +1,107 @@
+"""The programs of a run: model, optimizer, shardings and the jitted steps, from configuration alone.
+
+Nothing here reads data or allocates a parameter, so a plan for hardware that is not there compiles
+exactly what the loop runs.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from t2t.models.transformer import Model
+from t2t.models.transformer import build as build_model
+from t2t.parallel import mesh as meshes
+from t2t.parallel import sharding
+from t2t.training import optimizers, schedules
+from t2t.training import step as steps
+from t2t.wiring.single import loss_function
+
+
+class Programs(NamedTuple):
+    """What the loop runs, and the layout of what it runs on."""
+
+    model: Model
+    mesh: jax.sharding.Mesh
+    shapes: dict  # of the state: ShapeDtypeStructs with shardings
+    axes: dict  # of the state: logical axis names
+    init: Callable  # (key) -> state, born sharded
+    train: Callable  # (state, batch) -> (state, metrics); donates the state
+    evaluate: Callable  # (params, frozen, carry, batch) -> sums
+    learning_rate: Callable  # (step) -> learning rate
+
+    def abstract_batch(self, batch) -> Any:
+        """Returns the shapes of a batch with the shardings that it gets on this mesh."""
+        return jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(
+                x.shape, x.dtype, sharding=sharding.batch_sharding(self.mesh, x)
+            ),
+            batch,
+        )
+
+
+def build(run, devices: list | None = None) -> Programs:
+    """Builds every program of a run for the given devices (default: all there are).
+
+    Raises: UserError when the mesh does not fit the devices or the model.
+    """
+    mesh = meshes.make_mesh(run.mesh, devices)
+    model = build_model(run.model, constrain=sharding.constrainer(mesh))
+    learning_rate = schedules.schedule(run.schedule, run.training.steps)
+    optimizer = optimizers.build(run.optimizer, learning_rate, model.axes)
+
+    def init(key: jax.Array) -> dict:
+        params = model.init(key)
+        return {
+            "params": params,
+            "frozen": {},
+            "carry": {},
+            "opt_state": optimizer.init(params),
+            "step": jnp.zeros((), jnp.int32),
+        }
+
+    shapes = jax.eval_shape(init, jax.random.key(0))
+    axes = {
+        "params": model.axes,
+        "frozen": {},
+        "carry": {},
+        "opt_state": optimizers.state_axes(optimizer, model.shapes, model.axes),
+        "step": (),
+    }
+    layout = sharding.shardings(axes, shapes, mesh, model.units)
+    shapes = jax.tree.map(
+        lambda s, place: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=place), shapes, layout
+    )
+    loss_fn = loss_function(model, run.training.z_loss, run.training.label_smoothing)
+    plain_loss = loss_function(model, 0.0, 0.0)
+    drops = run.model.dropout > 0
+    step = steps.train_step(
+        loss_fn,
+        optimizer,
+        learning_rate,
+        microbatches=run.training.accumulation,
+        maximum_norm=run.optimizer.clip_global_norm,
+        dropout_key=dropout_key(run.training.seed) if drops else None,
+    )
+    whole = sharding.replicated(mesh)
+    return Programs(
+        model=model,
+        mesh=mesh,
+        shapes=shapes,
+        axes=axes,
+        init=jax.jit(init, out_shardings=layout),
+        train=jax.jit(step, donate_argnums=0, out_shardings=(layout, whole)),
+        evaluate=jax.jit(steps.evaluation_step(plain_loss), out_shardings=whole),
+        learning_rate=learning_rate,
+    )
+
+
+def init_key(seed: int) -> jax.Array:
+    """Returns the key of a run's initialisation."""
+    return jax.random.fold_in(jax.random.key(seed), 0)
+
+
+def dropout_key(seed: int) -> jax.Array:
+    """Returns the key from which every step's dropout is folded."""
+    return jax.random.fold_in(jax.random.key(seed), 1)

@@ -1,0 +1,136 @@
+"""One optimizer step: accumulate, clip, gate what is not finite, update.
+
+The state is a plain dict: `params`, `frozen` (never updated), `carry` (memory that goes from batch
+to batch), `opt_state`, `step`.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from t2t.training.optimizers import clip_by_global_norm, global_norm, learning_rate_of
+
+
+def real_tokens(batch: dict) -> jax.Array:
+    """Returns how many encoder and decoder tokens of a batch are not padding."""
+    counts = []
+    for side in (batch.get("encoder"), batch.get("decoder")):
+        if side is not None:
+            segments = side.get("segments")
+            counts.append(side["tokens"].size if segments is None else jnp.sum(segments > 0))
+    return jnp.asarray(sum(counts), jnp.float32)
+
+
+def accumulated(loss_fn: Callable, microbatches: int) -> Callable:
+    """Returns `gradients(trainable, frozen, carry, batch, rng) -> (sums, metrics, carry)`.
+
+    `sums` are the gradients of the summed loss: not yet divided by the count of target tokens, so
+    microbatches with different counts weigh as they should. Microbatch m holds rows m, m+A, ...:
+    every device keeps its own rows.
+    """
+    value_and_gradient = jax.value_and_grad(loss_fn, has_aux=True)
+
+    def once(trainable, frozen, carry, batch, rng):
+        (_, (metrics, carry)), sums = value_and_gradient(trainable, frozen, carry, batch, rng)
+        return sums, metrics, carry
+
+    if microbatches == 1:
+        return once
+
+    def many(trainable, frozen, carry, batch, rng):
+        split = jax.tree.map(
+            lambda x: x.reshape(x.shape[0] // microbatches, microbatches, *x.shape[1:]).swapaxes(
+                0, 1
+            ),
+            batch,
+        )
+
+        def body(state, inputs):
+            index, rows = inputs
+            total, metrics, carry = state
+            key = None if rng is None else jax.random.fold_in(rng, index)
+            sums, more, carry = once(trainable, frozen, carry, rows, key)
+            return (
+                jax.tree.map(jnp.add, total, sums),
+                jax.tree.map(jnp.add, metrics, more),
+                carry,
+            ), None
+
+        first = jax.tree.map(lambda x: x[0], split)
+        shapes = jax.eval_shape(once, trainable, frozen, carry, first, rng)
+        zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes[:2])
+        state, _ = jax.lax.scan(body, (*zeros, carry), (jnp.arange(microbatches), split))
+        return state
+
+    return many
+
+
+def train_step(
+    loss_fn: Callable,
+    optimizer: optax.GradientTransformation,
+    learning_rate: Callable,
+    *,
+    microbatches: int = 1,
+    maximum_norm: float | None = None,
+    dropout_key: jax.Array | None = None,
+) -> Callable:
+    """Returns `step(state, batch) -> (state, metrics)`, to be jitted with pinned shardings.
+
+    metrics (float32 scalars): `loss` = mean negative log-likelihood per target token with nothing
+    added, `z_loss`, `accuracy`, `weight` (target tokens), `grad_norm` (before clipping),
+    `update_norm`, `param_norm`, `learning_rate`, `tokens` (not padding), `skipped` (1 where the loss or a gradient was not
+    finite: parameters and optimizer state stay as they were, the step is counted).
+    """
+    gradients_of = accumulated(loss_fn, microbatches)
+
+    def step(state, batch):
+        rng = None if dropout_key is None else jax.random.fold_in(dropout_key, state["step"])
+        sums, metrics, carry = gradients_of(
+            state["params"], state["frozen"], state["carry"], batch, rng
+        )
+        weight = jnp.maximum(metrics["weight"], 1.0)
+        gradients = jax.tree.map(lambda g: g / weight.astype(g.dtype), sums)
+        size = global_norm(gradients)
+        finite = jnp.isfinite(size) & jnp.isfinite(metrics["loss"])
+        if maximum_norm is not None:
+            gradients = clip_by_global_norm(gradients, size, maximum_norm)
+        updates, opt_state = optimizer.update(gradients, state["opt_state"], state["params"])
+        params = optax.apply_updates(state["params"], updates)
+
+        def keep(new, old):
+            return jax.tree.map(lambda n, o: jnp.where(finite, n, o), new, old)
+
+        new_state = {
+            "params": keep(params, state["params"]),
+            "frozen": state["frozen"],
+            "carry": keep(carry, state["carry"]),
+            "opt_state": keep(opt_state, state["opt_state"]),
+            "step": state["step"] + 1,
+        }
+        report = {
+            "loss": metrics["loss"] / weight,
+            "z_loss": metrics["z_loss"] / weight,
+            "accuracy": metrics["correct"] / weight,
+            "weight": metrics["weight"],
+            "grad_norm": size,
+            "update_norm": global_norm(updates),
+            "param_norm": global_norm(params),
+            "learning_rate": learning_rate_of(state["opt_state"], learning_rate),
+            "skipped": 1.0 - finite,
+            "tokens": real_tokens(batch),
+        }
+        return new_state, {k: jnp.asarray(v, jnp.float32) for k, v in report.items()}
+
+    return step
+
+
+def evaluation_step(loss_fn: Callable) -> Callable:
+    """Returns `step(params, frozen, carry, batch) -> sums` of loss, correct and weight; no dropout."""
+
+    def step(params, frozen, carry, batch):
+        _, (sums, _) = loss_fn(params, frozen, carry, batch, None)
+        return sums
+
+    return step

@@ -1,0 +1,46 @@
+"""What a finished run says about itself: what it learnt against what needs no learning, and blanks."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from t2t.decoding.fill import fill_rows
+from t2t.parallel import sharding
+from t2t.training import heldout
+
+
+def closing_lines(run, programs, inputs, state: dict, evaluate: Callable) -> Iterator[str]:
+    """Yields the lines shown at the end: input-blind baseline, exchanged inputs, filled blanks."""
+    import jax
+
+    vocabulary = inputs.tokenizer.vocabulary
+    free = np.array([*vocabulary.sentinels, vocabulary.eos_id])
+    for name, samples in inputs.heldout.items():
+        count = min(run.evaluation.batches or samples.batches, samples.batches)
+
+        def host(samples=samples, count=count):
+            for step in range(count):
+                batch = samples.batch_at(step)
+                yield {**batch, "sample": batch["sample"].astype(np.int32)}
+
+        def placed(batches):
+            for batch in batches:
+                yield jax.tree.map(
+                    lambda x: jax.device_put(x, sharding.batch_sharding(programs.mesh, x)), batch
+                )
+
+        if run.evaluation.input_blind:
+            loss = heldout.score(evaluate, state, placed(host()))["loss"]
+            other = heldout.score(evaluate, state, placed(heldout.exchanged(host())))["loss"]
+            blind = heldout.input_blind_loss(host(), free)
+            yield (
+                f"eval/{name}: loss {loss:.3f} nat a token; best predictor that cannot see the "
+                f"input (unigram over targets, sentinels free) {blind:.3f}: {blind - loss:+.3f} "
+                f"better; with inputs exchanged between rows {other:.3f}: {other - loss:+.3f}"
+            )
+        if run.evaluation.examples:
+            batch = samples.batch_at(0)
+            yield f"blanks of eval/{name} filled in by the model:"
+            yield from fill_rows(
+                programs.model, state["params"], inputs.tokenizer, batch, run.evaluation.examples
+            )
