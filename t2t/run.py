@@ -36,7 +36,7 @@ RESUMABLE = (
     r"monitoring\..*",
     r"checkpoints\..*",
     r"mesh\..*",
-    r"model\.(layers|remat|attention)",
+    r"model\.(layers|remat)",
     r"data\.(batch_size|batch_ramp|evaluation_batch_size|read_ahead|workers|cache_dir)(\[.*)?",
 )
 

@@ -43,7 +43,17 @@ _CORE = (
     "tqdm",
 )
 _SKIPPED = frozenset(
-    ["__pycache__", "_vendor", "dist-packages", "idlelib", "lib2to3", "site-packages", "test", "testing", "tests"]
+    [
+        "__pycache__",
+        "_vendor",
+        "dist-packages",
+        "idlelib",
+        "lib2to3",
+        "site-packages",
+        "test",
+        "testing",
+        "tests",
+    ]
 )
 _BLOCK = re.compile(rb'"""(.*?)"""', re.DOTALL)
 _LEAST_BLOCK = 200  # bytes: a shorter string is a line of documentation, or code
@@ -61,7 +71,44 @@ _WORD = re.compile(r"[A-Za-z]{2,}")
 _BREAK = re.compile(r"\n[ \t]*\n")
 _RULE = re.compile(r"^[ \t]*[-=~^*`\"'#.]{3,}[ \t]*$\n?", re.MULTILINE)
 _COMMON = frozenset(
-    ["a", "all", "an", "and", "are", "as", "at", "be", "by", "can", "for", "from", "has", "if", "in", "is", "it", "its", "may", "not", "of", "on", "one", "or", "set", "that", "the", "this", "to", "used", "was", "when", "which", "will", "with", "you"]
+    [
+        "a",
+        "all",
+        "an",
+        "and",
+        "are",
+        "as",
+        "at",
+        "be",
+        "by",
+        "can",
+        "for",
+        "from",
+        "has",
+        "if",
+        "in",
+        "is",
+        "it",
+        "its",
+        "may",
+        "not",
+        "of",
+        "on",
+        "one",
+        "or",
+        "set",
+        "that",
+        "the",
+        "this",
+        "to",
+        "used",
+        "was",
+        "when",
+        "which",
+        "will",
+        "with",
+        "you",
+    ]
 )
 
 

@@ -138,9 +138,9 @@ def _instructions(source: Tfds):
     try:
         return path, format, info.splits[source.split].file_instructions
     except Exception as error:
-        raise UserError(f"{source.name}: cannot read split {source.split!r}: {_short(error)}") from (
-            error
-        )
+        raise UserError(
+            f"{source.name}: cannot read split {source.split!r}: {_short(error)}"
+        ) from (error)
 
 
 def _short(error: BaseException) -> str:

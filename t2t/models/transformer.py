@@ -68,14 +68,20 @@ class EncoderDecoder(nnx.Module):
     def embed(self, tokens: jax.Array) -> jax.Array:
         return self.constrain(self.token_embedding(tokens), ("batch", "length", "embed"))
 
+    def _used(self, dropout_key: jax.Array | None) -> jax.Array | None:
+        """The key, where anything is dropped at all: a model without dropout splits no keys."""
+        return dropout_key if self.arch.dropout else None
+
     def encode(self, encoder: dict, dropout_key: jax.Array | None = None):
         segments = encoder.get("segments")
         around = Surroundings(Visibility(segments, segments))
-        x, _, aux = self.encoder(self.embed(encoder["tokens"]), around, None, dropout_key)
+        x, _, aux = self.encoder(
+            self.embed(encoder["tokens"]), around, None, self._used(dropout_key)
+        )
         return x, aux
 
     def forward(self, batch: dict, dropout_key: jax.Array | None = None):
-        encoder_key, decoder_key = split_key(dropout_key, 2)
+        encoder_key, decoder_key = split_key(self._used(dropout_key), 2)
         encoded, encoder_aux = self.encode(batch["encoder"], encoder_key)
         segments = batch["decoder"].get("segments")
         around = Surroundings(

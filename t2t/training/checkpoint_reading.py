@@ -26,7 +26,6 @@ from t2t.training.fingerprints import differing, fingerprints
 from t2t.training.leaf_names import named_leaves
 
 
-
 def _quiet_orbax() -> None:
     """Keeps tracebacks of failures that are reported here, in one line, from stderr.
 
@@ -39,14 +38,14 @@ def _quiet_orbax() -> None:
     def hook(found) -> None:
         code = getattr(found.object, "cr_code", None)  # of a coroutine
         if str(found.exc_value) != "Event loop is closed" and not (
-                code and "orbax" in code.co_filename):
+            code and "orbax" in code.co_filename
+        ):
             previous(found)
 
     sys.unraisablehook = hook
 
 
 _quiet_orbax()
-
 
 
 class Unsound(Exception):
@@ -203,17 +202,16 @@ def _read(directory, step: int, abstract: Any, verify: bool, whole: bool) -> tup
     problem, arrays = None, {}
     try:
         item = nested(stored)
-        with _quiet():
-            arrays = named_leaves(
-                ocp.PyTreeCheckpointer().restore(
-                    as_path(directory) / str(step) / "state",
-                    args=ocp.args.PyTreeRestore(
-                        item=item,
-                        restore_args=ocp.checkpoint_utils.construct_restore_args(item),
-                        partial_restore=True,
-                    ),
-                )
+        arrays = named_leaves(
+            ocp.PyTreeCheckpointer().restore(
+                as_path(directory) / str(step) / "state",
+                args=ocp.args.PyTreeRestore(
+                    item=item,
+                    restore_args=ocp.checkpoint_utils.construct_restore_args(item),
+                    partial_restore=True,
+                ),
             )
+        )
         missing = sorted(set(stored) - set(arrays))
         problem = f"{missing[0]}: is missing" if missing else None
     except Exception as error:  # whatever damage makes of the files, and of the libraries
