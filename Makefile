@@ -6,7 +6,7 @@ MINOR := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])
 PIP := $(VENV)/bin/python -m pip install --quiet --constraint constraints/python$(MINOR).txt
 WORKERS ?= auto
 
-.PHONY: quickstart test test-all test-slow lint clean
+.PHONY: quickstart test test-slow lint clean
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -29,19 +29,12 @@ quickstart: $(VENV)/.core
 lint: $(VENV)/.test
 	$(VENV)/bin/ruff check .
 
-# The rooms whose tests have been run whole on two cores. Those of tests/training, tests/models and
-# tests/decoding run with `make test-all` until they have been, too.
-VERIFIED := tests/data tests/objectives tests/parallel tests/monitoring tests/test_schema.py
-
 test: lint
-	$(VENV)/bin/python -m pytest -n $(WORKERS) -m 'not slow' $(VERIFIED)
+	$(VENV)/bin/python -m pytest -n $(WORKERS) -m 'not slow' tests
 
-test-all: $(VENV)/.slow
-	$(VENV)/bin/python -m pytest tests
-
-# 5 is pytest's "no test is marked so", which holds for some of these folders.
-test-slow: $(VENV)/.test
-	$(VENV)/bin/python -m pytest -m slow tests/data/test_feed.py::test_batches_come_in_order_from_any_step || [ $$? -eq 5 ]
+# Torch as an oracle, gangs of processes, kills: one after the other, since each takes both cores.
+test-slow: $(VENV)/.slow
+	$(VENV)/bin/python -m pytest -m slow --durations=15 tests
 
 clean:
 	rm -rf $(VENV) runs
