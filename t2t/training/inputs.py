@@ -40,7 +40,8 @@ def open_inputs(
 ) -> Inputs:
     """Opens (training or preparing what is missing) the tokenizer and every corpus of a run.
 
-    check(vocabulary) is called before anything long is prepared. Raises: UserError naming the corpus, file and place of what cannot be used.
+    check(vocabulary) is called before anything long is prepared.
+    Raises: UserError naming the corpus, file and place of what cannot be used.
     """
     tokenizer = open_tokenizer(run, say)
     if check is not None:
@@ -49,7 +50,9 @@ def open_inputs(
 
     def store(corpus):
         if corpus.source not in opened:
-            opened[corpus.source] = _open_store(run, corpus, tokenizer, workers)
+            opened[corpus.source] = prepare.ensure(
+                cache_folder(run), corpus.source, tokenizer, workers=workers
+            )
         return opened[corpus.source]
 
     train = [store(c) for c in run.data.train.corpora]
@@ -75,7 +78,3 @@ def open_tokenizer(run, say: Callable[[str], None]) -> tokenizers.Tokenizer:
         say(f"training a vocabulary of {run.tokenizer.vocabulary_size:,} pieces")
         tokenizer_training.train_on(run.tokenizer, sources, path)
     return tokenizers.load(run.tokenizer, path)
-
-
-def _open_store(run, corpus, tokenizer, workers):
-    return prepare.ensure(corpus.source, tokenizer, cache_folder(run), workers=workers)
