@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from t2t.decoding.greedy import greedy
+from t2t.decoding.config import Greedy
+from t2t.decoding.decode import decode, make_decoder
 
 SENTINEL = re.compile(r"<extra_id_(\d+)>")
 
@@ -23,16 +24,9 @@ def filled(text: str, answers: dict[int, str]) -> str:
 
 def generate(model, params, tokenizer, inputs: list[np.ndarray], longest: int) -> list[str]:
     """Greedily decodes token rows of any lengths (EOS included); returns their texts."""
-    import jax
-
-    length = -(-max(len(row) for row in inputs) // 32) * 32
-    tokens = np.zeros((len(inputs), length), np.int32)
-    for row, ids in zip(tokens, inputs, strict=True):
-        row[: len(ids)] = ids
-    segments = (np.arange(length) < np.array([len(i) for i in inputs])[:, None]).astype(np.int32)
-    decode = jax.jit(lambda p, e: greedy(model, p, e, longest))
-    written = np.asarray(jax.device_get(decode(params, {"tokens": tokens, "segments": segments})))
-    return [tokenizer.decode(ids) for ids in written]
+    decoder = make_decoder(model, tokenizer)
+    outputs = decode(decoder, params, inputs, Greedy(max_tokens=longest))
+    return [best.text for (best,) in outputs]
 
 
 def fill_rows(model, params, tokenizer, batch: dict, count: int, blanks: int = 3) -> Iterator[str]:

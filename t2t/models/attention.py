@@ -110,10 +110,15 @@ class Attention(nnx.Module):
         visibility: Visibility,
         dropout_key: jax.Array | None = None,
     ) -> jax.Array:
-        """x [B, T, E] attends to `keys`; returns [B, T, E]."""
+        """x [B, T, E] attends to `keys`; returns [B, T, E].
+
+        Where x has a multiple of the keys' rows (several outputs of one input stand side by side),
+        they look at their input's keys as one longer row would, so those are stored and read once.
+        """
         query = self._by_head(self.query(x))
+        query = query.reshape(keys.key.shape[0], -1, *query.shape[2:])
         y = self.attention(query, keys, bias, visibility, self.rate, dropout_key)
-        return self.out(y.reshape(*y.shape[:-2], -1))
+        return self.out(y.reshape(*x.shape[:-1], -1))
 
     def _by_head(self, x: jax.Array) -> jax.Array:
         return x.reshape(*x.shape[:-1], self.heads, -1)

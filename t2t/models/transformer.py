@@ -37,7 +37,7 @@ class Model(NamedTuple):
     forward: Callable[..., tuple]  # (params, batch, dropout_key=None) -> (hidden, None, aux)
     logits: Callable[..., jax.Array]  # (params, hidden [..., E]) -> [..., V] float32
     encode: Callable[..., tuple]  # (params, encoder, dropout_key=None) -> (encoded, aux)
-    start_cache: Callable[..., Cache]  # (params, encoded, encoder_segments, longest) -> Cache
+    start_cache: Callable[..., Cache]  # (params, encoded, encoder_segments, longest, copies=1)
     decode: Callable[..., tuple]  # (params, tokens [B, T], cache) -> (hidden, cache, aux)
 
 
@@ -92,9 +92,13 @@ class EncoderDecoder(nnx.Module):
         x, _, aux = self.decoder(self.embed(batch["decoder"]["tokens"]), around, None, decoder_key)
         return x, None, {"encoder": encoder_aux, "decoder": aux}
 
-    def start_cache(self, encoded: jax.Array, encoder_segments, longest: int) -> Cache:
+    def start_cache(
+        self, encoded: jax.Array, encoder_segments, longest: int, copies: int = 1
+    ) -> Cache:
+        """For `longest` positions of `copies` outputs of every input, side by side as rows."""
         empty = jnp.zeros(
-            (encoded.shape[0], longest, self.arch.heads, self.arch.head_dim), self.arch.dtype
+            (encoded.shape[0] * copies, longest, self.arch.heads, self.arch.head_dim),
+            self.arch.dtype,
         )
         layers = tuple(
             LayerCache(KeyValues(empty, empty), cross) for cross in self.decoder.cross_keys(encoded)
@@ -103,7 +107,10 @@ class EncoderDecoder(nnx.Module):
 
     def decode(self, tokens: jax.Array, cache: Cache):
         # The text being written is segment 1, like an input that stands alone in its row.
-        segments = None if cache.encoder_segments is None else jnp.ones_like(tokens)
+        segments = None
+        if cache.encoder_segments is not None:
+            inputs = cache.encoder_segments.shape[0]
+            segments = jnp.ones((inputs, tokens.size // inputs), tokens.dtype)
         around = Surroundings(
             Visibility(causal=True, first_query=cache.position),
             cross_visibility=Visibility(segments, cache.encoder_segments),

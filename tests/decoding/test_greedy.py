@@ -67,21 +67,21 @@ def test_equals_the_uncached_decoder_token_for_token(family):
     eos = np.bincount(free[:, 1:-1].ravel(), minlength=128).argmax()
     want = uncached(model, params, encoder, eos_id=int(eos))
     decode = jax.jit(lambda p, e: greedy(model, p, e, LONGEST, eos_id=int(eos)))
-    got = np.asarray(decode(params, encoder))
+    got = np.asarray(decode(params, encoder).tokens[:, 0])
     np.testing.assert_array_equal(got, want)
     assert (got == 0).any()
     never = jax.jit(lambda p, e: greedy(model, p, e, LONGEST, eos_id=-1))
-    np.testing.assert_array_equal(np.asarray(never(params, encoder)), free)
+    np.testing.assert_array_equal(np.asarray(never(params, encoder).tokens[:, 0]), free)
 
 
 def test_padding_of_the_inputs_changes_nothing():
     model, params, encoder = setting(t5_1_1, seed=2)
     decode = jax.jit(lambda p, e: greedy(model, p, e, LONGEST))
-    together = np.asarray(decode(params, encoder))
+    together = np.asarray(decode(params, encoder).tokens[:, 0])
     for row in (0, 3):
         length = encoder["segments"][row].sum()
         alone = {"tokens": encoder["tokens"][row : row + 1, :length]}
-        np.testing.assert_array_equal(np.asarray(decode(params, alone))[0], together[row])
+        np.testing.assert_array_equal(np.asarray(decode(params, alone).tokens[0, 0]), together[row])
 
 
 def test_stops_when_every_row_has_ended():
@@ -98,7 +98,7 @@ def test_stops_when_every_row_has_ended():
     counted = model._replace(decode=counting)
     out = jax.jit(lambda p, e: greedy(counted, p, e, 50, eos_id=0))(params, encoder)
     jax.effects_barrier()
-    assert (np.asarray(out) == 0).all()
+    assert (np.asarray(out.tokens) == 0).all()
     assert len(calls) == 1
 
 

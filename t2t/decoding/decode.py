@@ -1,0 +1,206 @@
+"""Decoding token rows of any lengths: batches of like lengths, few compiled shapes, input order."""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from t2t.data.tokenizers import Tokenizer
+from t2t.decoding.autoregression import Stops, Written
+from t2t.decoding.batches import Batch, batches, laid_out, padded
+from t2t.decoding.beam import beam
+from t2t.decoding.config import Beam, Decoding, Greedy, Sample
+from t2t.decoding.greedy import greedy
+from t2t.decoding.sampling import sample
+from t2t.decoding.stop_strings import automaton
+from t2t.errors import UserError
+from t2t.models.transformer import Model, Params
+from t2t.parallel.sharding import replicated
+
+
+class Decoder(NamedTuple):
+    """A model ready to write: each program is compiled once a shape, for any parameters."""
+
+    model: Model
+    tokenizer: Tokenizer
+    mesh: jax.sharding.Mesh | None  # None: the parameters' one device
+    programs: dict[Any, Callable]  # made as they are needed
+
+
+class Output(NamedTuple):
+    """One text that was written."""
+
+    tokens: list[int]  # prefix included, end of sequence not
+    text: str  # prefix included, stop string not
+    score: float  # sum of `log_probabilities`
+    log_probabilities: list[float]  # of every token after the prefix, the end of sequence included
+    ended: str  # by "eos", "stop" (a stop string), or "length" (max_tokens)
+
+
+def make_decoder(
+    model: Model, tokenizer: Tokenizer, mesh: jax.sharding.Mesh | None = None
+) -> Decoder:
+    """Returns a decoder without any program yet.
+
+    mesh: rows are split over its batch axes; parameters lie on it as `parallel.sharding` has them,
+    and `model` was built with its constrainer.
+    """
+    return Decoder(model, tokenizer, mesh, {})
+
+
+def decode(
+    decoder: Decoder,
+    params: Params,
+    rows: Sequence[np.ndarray],
+    config: Decoding,
+    *,
+    batch_size: int = 32,
+    prefixes: Sequence[str] | None = None,
+    numbers: Sequence[int] | None = None,
+) -> list[list[Output]]:
+    """Writes for every input row (token ids, end of sequence included); results in input order.
+
+    Of each row: one Output, or `n_best` or `samples` of them, best first where they are ranked.
+    prefixes: one a row, instead of the configuration's. numbers: each row's number in the whole
+    work, from which samples are drawn (default: its place in `rows`).
+    Raises: UserError where a prefix leaves no room for an output.
+    """
+    results: list[list[Output]] = [[]] * len(rows)
+    for done in decode_each(
+        decoder,
+        params,
+        rows,
+        config,
+        batch_size=batch_size,
+        prefixes=prefixes,
+        numbers=numbers,
+    ):
+        for index, outputs in done:
+            results[index] = outputs
+    return results
+
+
+def decode_each(
+    decoder: Decoder,
+    params: Params,
+    rows: Sequence[np.ndarray],
+    config: Decoding,
+    *,
+    batch_size: int = 32,
+    prefixes: Sequence[str] | None = None,
+    numbers: Sequence[int] | None = None,
+) -> Iterator[list[tuple[int, list[Output]]]]:
+    """As `decode`, but yields each batch's [(row index, outputs)] as soon as it is there.
+
+    Batches come longest first. One batch is in flight while the one before it is read.
+    """
+    prefixes = [config.prefix] * len(rows) if prefixes is None else list(prefixes)
+    forced = _encoded_prefixes(decoder.tokenizer, prefixes, config)
+    numbers = range(len(rows)) if numbers is None else numbers
+    program = _program(decoder, config)
+    table = _stop_table(decoder, config.stop)
+    pending: tuple[Batch, Written] | None = None
+
+    def read(batch: Batch, written: Written) -> list[tuple[int, list[Output]]]:
+        written = jax.device_get(written)
+        return [
+            (
+                index,
+                [
+                    _output(decoder.tokenizer, t[:n], s[:n], len(forced[index]), config.stop)
+                    for t, s, n in zip(*(x[i] for x in written), strict=True)
+                ],
+            )
+            for i, index in enumerate(batch.indices)
+        ]
+
+    for batch in batches([len(row) for row in rows], batch_size, decoder.mesh):
+        arrays = {
+            "encoder": padded([rows[i] for i in batch.filled], batch.length),
+            "forced": _padded_prefixes([forced[i] for i in batch.filled]),
+            "examples": np.array([numbers[i] for i in batch.filled], np.int32),
+        }
+        if table is not None:
+            inside = [len(forced[i]) > 0 for i in batch.filled]
+            arrays["stop"] = np.array(inside, np.int32)
+        seed = np.uint32(config.seed if isinstance(config, Sample) else 0)
+        written = program(params, laid_out(arrays, decoder.mesh), seed, table)
+        if pending is not None:
+            yield read(*pending)
+        pending = (batch, written)
+    if pending is not None:
+        yield read(*pending)
+
+
+def _program(decoder: Decoder, config: Decoding) -> Callable:
+    """Returns (params, arrays, seed, stop table) -> Written, jitted; one for all equal searches."""
+    # What only changes arrays makes no other program.
+    search = dataclasses.replace(config, prefix="", stop=())
+    if isinstance(search, Sample):
+        search = dataclasses.replace(search, seed=0)
+    if search not in decoder.programs:
+        eos_id = decoder.tokenizer.vocabulary.eos_id
+        start_id = decoder.tokenizer.vocabulary.pad_id
+
+        def program(params, arrays, seed, table) -> Written:
+            ends = {
+                "forced": arrays["forced"],
+                "stops": None if table is None else Stops(table, arrays["stop"]),
+                "eos_id": eos_id,
+                "start_id": start_id,
+            }
+            common = (decoder.model, params, arrays["encoder"], search.max_tokens)
+            match search:
+                case Greedy():
+                    return greedy(*common, **ends)
+                case Beam():
+                    return beam(*common, search, **ends)
+                case Sample():
+                    return sample(*common, search, seed, arrays["examples"], **ends)
+
+        whole = None if decoder.mesh is None else replicated(decoder.mesh)
+        decoder.programs[search] = jax.jit(program, out_shardings=whole)
+    return decoder.programs[search]
+
+
+def _stop_table(decoder: Decoder, stop: tuple[str, ...]) -> np.ndarray | None:
+    if not stop:
+        return None
+    return automaton(decoder.tokenizer, stop, decoder.model.arch.vocab_size)
+
+
+def _encoded_prefixes(
+    tokenizer: Tokenizer, prefixes: list[str], config: Decoding
+) -> list[np.ndarray]:
+    encoded = dict(zip(set(prefixes), tokenizer.encode(list(set(prefixes))), strict=True))
+    for text, ids in encoded.items():
+        if len(ids) >= config.max_tokens:
+            raise UserError(
+                f"prefix {text!r}: its {len(ids)} tokens leave no room in max_tokens="
+                f"{config.max_tokens}; allow more tokens"
+            )
+    return [encoded[text] for text in prefixes]
+
+
+def _padded_prefixes(prefixes: list[np.ndarray]) -> np.ndarray:
+    """[B, P] int32, zeros after each; P a multiple of 8, or 0 where there is none."""
+    longest = -(-max(len(ids) for ids in prefixes) // 8) * 8
+    return np.stack([np.pad(ids, (0, longest - len(ids))) for ids in prefixes]).astype(np.int32)
+
+
+def _output(
+    tokenizer: Tokenizer, tokens: np.ndarray, scores: np.ndarray, given: int, stop: tuple[str, ...]
+) -> Output:
+    """What is shown of the tokens and log-probabilities [T] that were written, `given` by a prefix."""
+    ended_by_eos = len(tokens) > given and tokens[-1] == tokenizer.vocabulary.eos_id
+    ended = "eos" if ended_by_eos else "length"
+    kept = tokens[:-1] if ended_by_eos else tokens
+    text = tokenizer.decode(kept, stop_at_eos=False)
+    after = len(tokenizer.decode(tokens[:given], stop_at_eos=False))
+    places = [place for place in (text.find(s, after) for s in stop) if place >= 0]
+    if places:
+        text, ended = text[: min(places)], "stop"
+    log_probabilities = scores[given:].tolist()
+    return Output(kept.tolist(), text, sum(log_probabilities), log_probabilities, ended)
