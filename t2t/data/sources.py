@@ -170,7 +170,7 @@ def _line_shards(source: Jsonl | Text) -> list[Shard]:
     return result
 
 
-class _Lines:
+class Lines:
     """Iterates over the decoded lines of a range of a file and knows where it is."""
 
     def __init__(self, path: str, begin: int = 0, end: int = -1):
@@ -226,7 +226,7 @@ class _Lines:
 
 
 def _jsonl(shard: Shard) -> Iterator[str]:
-    lines = _Lines(shard.path, shard.begin, shard.end)
+    lines = Lines(shard.path, shard.begin, shard.end)
     field = shard.source.field
     for line in lines:
         if line.isspace():
@@ -276,7 +276,7 @@ def _kind(value) -> str:
 
 
 def _text(shard: Shard) -> Iterator[str]:
-    lines = _Lines(shard.path, shard.begin, shard.end)
+    lines = Lines(shard.path, shard.begin, shard.end)
     match shard.source.documents:
         case "file":
             yield "".join(lines)
@@ -296,7 +296,7 @@ def _text(shard: Shard) -> Iterator[str]:
 
 def _csv(shard: Shard) -> Iterator[str]:
     source = shard.source
-    lines = _Lines(shard.path)
+    lines = Lines(shard.path)
     csv.field_size_limit(2**31 - 1)
     rows = csv.reader(
         lines,

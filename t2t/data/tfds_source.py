@@ -110,7 +110,10 @@ def _is_version(name: str) -> bool:
 
 
 def _instructions(source: Tfds):
-    """TFDS's description of the dataset and, for the split, its list of (file, skip, take)."""
+    """TFDS's description of the dataset and, for the split, its list of (file, skip, take).
+
+    A source without a field (which no configuration can have) takes whole records.
+    """
     if files.is_remote(source.data_dir):
         raise UserError(
             f"{source.data_dir}: TFDS datasets are read from local folders; copy it, "
@@ -134,7 +137,8 @@ def _instructions(source: Tfds):
             f"{source.name}: no split {base!r}"
             + (nearest(base, info.splits) or f"; it has {', '.join(info.splits)}")
         )
-    _check_field(source, info.features)
+    if source.field:
+        _check_field(source, info.features)
     try:
         return path, format, info.splits[source.split].file_instructions
     except Exception as error:
@@ -199,12 +203,29 @@ def identity(source: Tfds) -> list:
 
 def texts(path: str, format: str, begin: int, end: int, field: str) -> Iterator[str]:
     """The texts under `field` of records [begin, end) of one file."""
-    if format == "array_record":
-        records = record_files.array_records(path, begin, end)
-    else:
-        records = record_files.tfrecords(path, begin, end)
-    for number, record in enumerate(records, begin):
+    for number, record in enumerate(_records(path, format, begin, end), begin):
         try:
             yield record_files.example_text(record, field)
         except ValueError as error:
             raise UserError(f"{path}: record {number}: {error}") from error
+
+
+def _records(path: str, format: str, begin: int, end: int) -> Iterator[bytes]:
+    if format == "array_record":
+        return record_files.array_records(path, begin, end)
+    return record_files.tfrecords(path, begin, end)
+
+
+def whole_records(name: str, split: str, folder: str) -> Iterator[tuple[str, dict[str, list]]]:
+    """(place, {feature: values}) of every example of a prepared dataset, in its order.
+
+    folder: as `Tfds.data_dir`. Parts of a nested feature are joined by `/`. Raises UserError.
+    """
+    for part in parts(Tfds(name, split, field="", data_dir=folder), 1 << 30):
+        records = _records(part.path, part.format, part.begin, part.end)
+        for number, record in enumerate(records, part.begin):
+            place = f"{part.path}: record {number}"
+            try:
+                yield place, record_files.example_values(record)
+            except ValueError as error:
+                raise UserError(f"{place}: {error}") from error
