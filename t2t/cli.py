@@ -1,224 +1,144 @@
-"""The command `t2t VERB`: parse, call, exit code. Nothing heavy is imported before the verb is known."""
+"""The command `t2t VERB`: parse, call, exit code. Nothing heavy is imported before the verb is known.
+
+A new verb is a line in VERBS and a module of its name in t2t.commands.
+"""
 
 import argparse
+import importlib
 import os
 import sys
 
+from t2t import __version__
 from t2t.errors import Failure, UserError, nearest
 
-CONFIG_HELP = "a recipe: its path, or its name (t5_1_1), and :ARGUMENT; t5_1_1:base"
-EPILOG = """Any field of the configuration is set by --config.FIELD=VALUE, for instance
---config.training.steps=500 --config.optimizer=AdamW --config.mesh.fsdp=4.
-Exit codes: 0 done, 1 something failed (disk, device, network), 2 what was given is wrong."""
+VERBS = {
+    "train": "Train a model; the same command resumes it.",
+    "prepare": "Train the tokenizer and build the token stores of a configuration.",
+    "inspect": "Print the exact batch of a step: text, tokens, rows, fill.",
+    "generate": "Fill the blanks (<extra_id_0>) of each input line.",
+}
+CONFIG_NOTE = """Any field of the configuration is set by --config.FIELD=VALUE, for instance
+--config.training.steps=500 --config.optimizer=AdamW --config.mesh.fsdp=4."""
+EXIT_CODES = (
+    "Exit codes: 0 done, 1 something failed (disk, device, network), 2 what was given is wrong."
+)
 
 
 class _Parser(argparse.ArgumentParser):
     """argparse that reports in one line, as every other error of t2t."""
 
+    def __init__(self, **options):
+        super().__init__(
+            allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options
+        )
+
     def error(self, message: str):
-        raise UserError(f"{self.prog}: {message}; see {self.prog} --help")
+        raise UserError(f"{message}; see {self.prog} --help")
 
 
-def _parser() -> tuple[_Parser, dict[str, _Parser]]:
+def _top_parser() -> _Parser:
+    width = max(map(len, VERBS))
+    verbs = "\n".join(f"  {name:{width}}  {text}" for name, text in VERBS.items())
     parser = _Parser(
         prog="t2t",
-        allow_abbrev=False,
-        epilog=EPILOG,
+        usage="t2t [-h] [--version] VERB ...",
         description="Pre-train, fine-tune and evaluate text-to-text transformers.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=f"verbs (t2t VERB --help says more):\n{verbs}\n\n{CONFIG_NOTE}\n{EXIT_CODES}",
     )
-    from t2t import __version__
-
     parser.add_argument("--version", action="version", version=f"t2t {__version__}")
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", parser_class=_Parser)
-    made = {}
-
-    def verb(name: str, text: str) -> _Parser:
-        made[name] = verbs.add_parser(
-            name,
-            help=text,
-            description=text,
-            allow_abbrev=False,
-            epilog=EPILOG,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        return made[name]
-
-    train = verb("train", "Train a model; the same command resumes it.")
-    train.add_argument("--config", required=True, help=CONFIG_HELP)
-    train.add_argument(
-        "--workdir", default="", help="the run's directory (default: runs/NAME of the recipe)"
-    )
-    train.add_argument(
-        "--profile", default="", metavar="N:M", help="write a profiler capture of steps N to M"
-    )
-    train.add_argument(
-        "--debug",
-        action="store_true",
-        help="run eagerly, and name the layer of the first non-finite value",
-    )
-    prepare = verb("prepare", "Train the tokenizer and build the token stores of a configuration.")
-    prepare.add_argument("--config", required=True, help=CONFIG_HELP)
-    prepare.add_argument("--workers", type=int, default=None, help="processes (default: all cores)")
-    inspect = verb("inspect", "Print the exact batch of a step: text, tokens, rows, fill.")
-    inspect.add_argument("--config", required=True, help=CONFIG_HELP)
-    inspect.add_argument("--step", type=int, default=0)
-    inspect.add_argument("--rows", type=int, default=4, help="how many rows to print")
-    inspect.add_argument("--corpus", default="", help="a held-out corpus instead of training")
-    generate = verb("generate", "Fill the blanks (<extra_id_0>) of each input line.")
-    generate.add_argument("--workdir", required=True, help="a run's directory")
-    generate.add_argument("--step", type=int, default=None, help="checkpoint (default: the newest)")
-    generate.add_argument(
-        "--input", default="-", help="a text file, a line an input (default: stdin)"
-    )
-    generate.add_argument("--max-tokens", type=int, default=64, help="longest output")
-    return parser, made
+    return parser
 
 
-def _split_overrides(arguments: list[str]) -> tuple[list[str], list[tuple[str, str]]]:
-    """Takes `--config.FIELD=VALUE` out of the arguments."""
+def split_overrides(arguments: list[str]) -> tuple[list[str], list[tuple[str, str]]]:
+    """Takes `--config.FIELD=VALUE` and `--config.FIELD VALUE` out of the arguments."""
     rest, overrides = [], []
-    for argument in arguments:
-        if argument.startswith("--config."):
-            path, equals, text = argument.removeprefix("--config.").partition("=")
-            if not equals:
-                raise UserError(f"{argument}: write it as {argument}=VALUE")
-            overrides.append((path, text))
-        else:
+    remaining = iter(arguments)
+    for argument in remaining:
+        if not argument.startswith("--config."):
             rest.append(argument)
+            continue
+        path, equals, text = argument.removeprefix("--config.").partition("=")
+        if not equals:
+            text = next(remaining, None)
+            if text is None or text.startswith("--"):
+                raise UserError(f"{argument}: has no value; write it as {argument}=VALUE")
+        overrides.append((path, text))
     return rest, overrides
 
 
-def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[tuple[str, str]]]:
-    parser, verbs = _parser()
-    rest, overrides = _split_overrides(arguments)
-    if rest and not rest[0].startswith("-") and rest[0] not in verbs:
+def parse(arguments: list[str]):
+    """Returns (the verb's module, its options, overrides). Raises: UserError, one line."""
+    rest, overrides = split_overrides(arguments)
+    verb, rest = (rest[0], rest[1:]) if rest else ("", [])
+    if verb not in VERBS:
+        if not verb:
+            raise UserError(f"no verb given; verbs: {', '.join(VERBS)}; see t2t --help")
+        if verb.startswith("-"):
+            top = _top_parser()
+            _refuse_unknown(top, top.parse_known_args([verb])[1])
         raise UserError(
-            f"t2t {rest[0]}: no such verb{nearest(rest[0], verbs)}; verbs: {', '.join(verbs)}"
+            f"t2t {verb}: no such verb{nearest(verb, VERBS)}; verbs: {', '.join(VERBS)}"
         )
+    command = importlib.import_module(f"t2t.commands.{verb}")
+    parser = _Parser(prog=f"t2t {verb}", description=VERBS[verb])
+    command.add_arguments(parser)
+    configured = "--config" in parser._option_string_actions
+    parser.epilog = f"{CONFIG_NOTE}\n{EXIT_CODES}" if configured else EXIT_CODES
+    if overrides and not configured:
+        raise UserError(f"t2t {verb}: takes no --config.{overrides[0][0]}")
     options, unknown = parser.parse_known_args(rest)
-    if options.verb is None:
-        parser.print_help()
-        raise SystemExit(2)
-    if unknown:
-        known = [o for a in verbs[options.verb]._actions for o in a.option_strings]
-        hint = nearest(unknown[0].partition("=")[0], known)
-        kind = "unknown option" if unknown[0].startswith("-") else "unexpected argument"
-        raise UserError(f"t2t {options.verb}: {kind} {unknown[0]!r}{hint}")
-    if overrides and not hasattr(options, "config"):
-        raise UserError(f"t2t {options.verb}: takes no --config.{overrides[0][0]}")
-    return options, overrides
+    _refuse_unknown(parser, unknown)
+    return command, options, overrides
 
 
-def _train(options, overrides) -> None:
-    from t2t import run as runs
-
-    if options.profile:
-        first, _, last = options.profile.partition(":")
-        overrides = [*overrides, ("monitoring.profile", f"({first},{last or first})")]
-    run = runs.load(options.config, overrides)
-    name = options.config.partition(":")[0]
-    workdir = options.workdir or os.path.join(
-        "runs",
-        os.path.splitext(os.path.basename(name))[0] + options.config[len(name) :].replace(":", "_"),
-    )
-    record = runs.open_directory(run, workdir)
-    _platform(run)
-    from t2t.training.loop import train
-
-    train(
-        run,
-        workdir,
-        check_vocabulary=lambda v: runs.check_vocabulary(run, v),
-        record=record,
-        debug=options.debug,
-    )
-
-
-def _platform(run) -> None:
-    """Sets what has to stand in the environment before jax looks for devices."""
-    if run.training.deterministic:
-        flags = os.environ.get("XLA_FLAGS", "")
-        os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()
-
-
-def _prepare(options, overrides) -> None:
-    from t2t import run as runs
-    from t2t.training.inputs import open_inputs
-
-    run = runs.load(options.config, overrides)
-    inputs = open_inputs(
-        run,
-        lambda text: print(text, file=sys.stderr),
-        options.workers,
-        lambda vocabulary: runs.check_vocabulary(run, vocabulary),
-    )
-    for line in inputs.describe():
-        print(line)
-
-
-def _inspect(options, overrides) -> None:
-    from t2t import run as runs
-    from t2t.data.inspect import inspect_lines
-    from t2t.training.inputs import open_inputs
-
-    run = runs.load(options.config, overrides)
-    inputs = open_inputs(run, lambda text: print(text, file=sys.stderr))
-    samples = inputs.train
-    if options.corpus:
-        if options.corpus not in inputs.heldout:
-            raise UserError(
-                f"--corpus={options.corpus}: not a held-out corpus of this run"
-                f"{nearest(options.corpus, inputs.heldout)}"
-            )
-        samples = inputs.heldout[options.corpus]
-    if not 0 <= options.step < (samples.batches or run.training.steps):
-        raise UserError(
-            f"--step={options.step}: the batches are 0 to "
-            f"{(samples.batches or run.training.steps) - 1}"
-        )
-    print("\n".join(inspect_lines(samples, inputs.tokenizer, options.step, options.rows)))
-
-
-def _generate(options, _overrides) -> None:
-    from t2t import run as runs
-    from t2t.decoding.fill import fill_lines
-    from t2t.training.restored import restored
-
-    if options.input == "-":
-        lines = sys.stdin.read().splitlines()
-    else:
-        try:
-            with open(options.input, encoding="utf-8") as file:
-                lines = file.read().splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"--input={options.input}: {error}") from None
-    run = runs.load_saved(options.workdir)
-    if run is None:
-        raise UserError(f"--workdir={options.workdir}: holds no run (no config.json)")
-    if not lines:
-        raise UserError("no input line; give --input=FILE or lines on standard input")
-    model = restored(run, options.workdir, options.step)
-    for line in fill_lines(*model, lines, options.max_tokens):
-        print(line)
+def _refuse_unknown(parser: _Parser, unknown: list[str]) -> None:
+    if not unknown:
+        return
+    hint = nearest(unknown[0].partition("=")[0], parser._option_string_actions)
+    kind = "unknown option" if unknown[0].startswith("-") else "unexpected argument"
+    raise UserError(f"{kind} {unknown[0]!r}{hint}; see {parser.prog} --help")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one verb; returns its exit code."""
     try:
-        options, overrides = _parse(sys.argv[1:] if arguments is None else arguments)
-        {"train": _train, "prepare": _prepare, "inspect": _inspect, "generate": _generate}[
-            options.verb
-        ](options, overrides)
+        command, options, overrides = parse(sys.argv[1:] if arguments is None else arguments)
+        command.execute(options, overrides)
+        sys.stdout.flush()
     except UserError as error:
         return _report(error, 2)
     except Failure as error:
         return _report(error, 1)
+    except BrokenPipeError:  # `t2t inspect | head`: the reader has enough, which is no failure
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except OSError as error:
         return _report(f"{error.filename or 'system'}: {error.strerror or error}", 1)
+    except MemoryError as error:
+        return _report(f"out of memory on this machine: {error}", 1)
     except KeyboardInterrupt:
         return _report("interrupted", 130)
+    except Exception as error:
+        text = _device_failure(error)
+        if text is None:  # a fault of t2t's own: its traceback is what a report needs
+            raise
+        return _report(text, 1)
     return 0
+
+
+def _device_failure(error: Exception) -> str | None:
+    """Returns what to say of an error that the devices raised; None for any other."""
+    jax = sys.modules.get("jax")
+    if jax is None or not isinstance(error, jax.errors.JaxRuntimeError):
+        return None
+    text = str(error)
+    if "RESOURCE_EXHAUSTED" in text:
+        return (
+            "the device's memory is full; lower config.data.batch_size, raise "
+            "config.training.accumulation or config.mesh.fsdp, or set config.model.remat=full: "
+            f"{text[:200]}"
+        )
+    return f"the device failed: {text[:300]}"
 
 
 def _report(error, code: int) -> int:

@@ -5,29 +5,33 @@ what holds between rooms is checked here, before any device is touched.
 """
 
 import dataclasses
-import importlib.util
+import errno
 import json
+import math
 import os
-import pathlib
 import re
 import sys
-import traceback
 
 import fsspec
 
-from t2t import schema
+from t2t import overrides as command_line
+from t2t import recipes, schema
 from t2t.data.config import Data
-from t2t.data.tokenizer_config import Tokenizer
+from t2t.data.tokenizer_config import SentencePiece, Tokenizer, TrainedSentencePiece
+from t2t.data.tokenizers import Vocabulary
+from t2t.data.tokenizers import load as load_tokenizer
 from t2t.errors import Failure, UserError, nearest
 from t2t.models.architecture import Architecture
 from t2t.objectives.config import Objective
-from t2t.parallel.mesh_config import Mesh
+from t2t.objectives.implementations import implementation
+from t2t.parallel.mesh_config import AXES, Mesh
 from t2t.training.checkpoint_config import Checkpoints
 from t2t.training.config import Evaluation, Monitoring, Training
 from t2t.training.optimizer_config import Optimizer
-from t2t.training.schedule_config import Schedule
+from t2t.training.schedule_config import Cosine, Linear, Schedule
 
 CONFIG = "config.json"
+_NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR)
 # What may differ between a run and its resumption. Nothing here changes what a parameter means or
 # which sample has which number.
 RESUMABLE = (
@@ -37,6 +41,7 @@ RESUMABLE = (
     r"checkpoints\..*",
     r"mesh\..*",
     r"model\.(layers|remat)",
+    r"data\.evaluation(\[.*)?",
     r"data\.(batch_size|batch_ramp|evaluation_batch_size|read_ahead|workers|cache_dir)(\[.*)?",
 )
 
@@ -66,84 +71,127 @@ def check(run: Run) -> None:
     schema.check_types(run, Run, "config")
     for field in dataclasses.fields(run):
         getattr(run, field.name).check(f"config.{field.name}")
-    batch, parts = run.data.batch_size, run.training.accumulation
-    for size in (batch, *(size for _, size in run.data.batch_ramp)):
+    _check_steps(run)
+    _check_best_metric(run)
+    _check_mesh(run, {axis: max(getattr(run.mesh, axis), 1) for axis in AXES})
+    if not isinstance(run.tokenizer, SentencePiece):  # that one is in a file: check_inputs
+        check_vocabulary(run, _known_vocabulary(run.tokenizer))
+
+
+def _check_steps(run: Run) -> None:
+    """Checks what stands at a step of its own against the number of steps."""
+    steps = run.training.steps
+    if run.monitoring.profile[1] > steps:
+        raise UserError(
+            f"config.monitoring.profile: {run.monitoring.profile} ends after the last step, "
+            f"{steps} (config.training.steps)"
+        )
+    if isinstance(run.schedule, Linear | Cosine) and run.schedule.warmup_steps >= steps:
+        raise UserError(
+            f"config.schedule.warmup_steps: {run.schedule.warmup_steps} leave nothing of the "
+            f"{steps} steps (config.training.steps) for the way down from the peak"
+        )
+
+
+def _check_best_metric(run: Run) -> None:
+    """Checks that the metric checkpoints are ranked by is one that an evaluation gives."""
+    metric = run.checkpoints.best_metric
+    known = [f"eval/{corpus.name}/loss" for corpus in run.data.evaluation]
+    if metric and metric not in known:
+        raise UserError(
+            f"config.checkpoints.best_metric: no evaluation gives {metric!r}"
+            f"{nearest(metric, known)}; config.data.evaluation gives {', '.join(known) or 'none'}"
+        )
+
+
+def _check_mesh(run: Run, sizes: dict[str, int]) -> None:
+    """Checks that everything that a mesh of `sizes` splits can be split so.
+
+    Left alone, what does not divide would silently stand whole on every device.
+    """
+
+    def divides(count: int, axes: tuple[str, ...], key: str, what: str) -> None:
+        parts = math.prod(sizes[axis] for axis in axes)
+        if count % parts:
+            axis = next((a for a in axes if sizes[a] > 1), axes[0])
+            raise UserError(
+                f"config.mesh.{axis}: {' * '.join(axes)} = {parts} does not divide "
+                f"{count} {what} (config.{key})"
+            )
+
+    rows = ("replica", "data", "fsdp")
+    parts = run.training.accumulation
+    for size in (run.data.batch_size, *(size for _, size in run.data.batch_ramp)):
+        key = "data.batch_size" if size == run.data.batch_size else "data.batch_ramp"
         if size % parts:
             raise UserError(
                 f"config.training.accumulation: {parts} does not divide the batch of "
-                f"{size} rows (config.data.batch_size)"
+                f"{size} rows (config.{key})"
             )
-        rows = _rows_of_mesh(run.mesh)
-        if (size // parts) % rows:
-            raise UserError(
-                f"config.data.batch_size: {size // parts} rows a microbatch do not divide over "
-                f"replica*data*fsdp = {rows} (config.mesh)"
-            )
-    if run.monitoring.profile[0] > run.training.steps:
-        raise UserError(
-            f"config.monitoring.profile: starts at step {run.monitoring.profile[0]}, "
-            f"after the last step {run.training.steps}"
-        )
-    for unit, count in (("heads", run.model.heads),):
-        if run.mesh.tensor > 0 and count % run.mesh.tensor:
-            raise UserError(
-                f"config.mesh.tensor: {run.mesh.tensor} does not divide the model's "
-                f"{count} {unit} (config.model.{unit})"
-            )
+        divides(size // parts, rows, key, "rows" if parts == 1 else "rows a microbatch")
+    if run.data.evaluation and run.data.evaluation_batch_size:
+        divides(run.data.evaluation_batch_size, rows, "data.evaluation_batch_size", "rows")
+    for field in ("heads", "d_ff", "vocab_size"):
+        divides(getattr(run.model, field), ("tensor",), f"model.{field}", "of the model")
+    divides(run.model.d_model, ("fsdp",), "model.d_model", "of the model")
+    inputs, targets = implementation(run.objective).lengths(run.objective)
+    divides(inputs, ("context",), "objective.inputs_length", "input positions")
+    divides(targets, ("context",), "objective.targets_length", "target positions")
 
 
-def _rows_of_mesh(mesh: Mesh) -> int:
-    """Returns how many parts the batch is split in, as far as known before devices are counted."""
-    parts = 1
-    for size in (mesh.replica, mesh.data, mesh.fsdp):
-        parts *= size if size > 0 else 1
-    return parts
+def check_devices(run: Run, devices: int) -> None:
+    """Checks the mesh, its -1 filled in, against the number of devices and what it splits.
+
+    Raises: UserError naming the mesh axis, and what it does not divide.
+    """
+    from t2t.parallel.mesh import mesh_shape
+
+    _check_mesh(run, mesh_shape(run.mesh, devices))
 
 
-def check_vocabulary(run: Run, vocabulary) -> None:
-    """Checks the loaded vocabulary against the model's embedding table and the objective.
+def check_inputs(run: Run) -> None:
+    """Checks that every file named exists and that a given vocabulary fits, before all that is slow.
+
+    Raises: UserError naming the corpus and the file, or the vocabulary.
+    """
+    from t2t.data import sources
+
+    for key, corpora in (
+        ("train.corpora", run.data.train.corpora),
+        ("evaluation", run.data.evaluation),
+    ):
+        for i, corpus in enumerate(corpora):
+            try:
+                sources.names(corpus.source)
+            except UserError as error:
+                raise UserError(f"config.data.{key}[{i}].source: {error}") from None
+    if isinstance(run.tokenizer, SentencePiece):
+        try:
+            vocabulary = load_tokenizer(run.tokenizer).vocabulary
+        except UserError as error:
+            raise UserError(f"config.tokenizer.path: {error}") from None
+        check_vocabulary(run, vocabulary)
+
+
+def _known_vocabulary(tokenizer: Tokenizer) -> Vocabulary:
+    """Returns the facts of a vocabulary that is in no file: bytes, or one still to be trained."""
+    if isinstance(tokenizer, TrainedSentencePiece):
+        size = tokenizer.vocabulary_size + tokenizer.extra_ids
+        return Vocabulary(size, tuple(range(size - tokenizer.extra_ids, size)), fingerprint="")
+    return load_tokenizer(tokenizer).vocabulary
+
+
+def check_vocabulary(run: Run, vocabulary: Vocabulary) -> None:
+    """Checks a vocabulary against the model's embedding table and the objective.
 
     Raises: UserError naming both sizes, or that the objective needs more sentinels than there are.
     """
-    from t2t.objectives.span_corruption import check_vocabulary as check_objective
-
     if vocabulary.size > run.model.vocab_size:
         raise UserError(
             f"config.model.vocab_size: {run.model.vocab_size} rows are too few for the vocabulary of "
             f"{vocabulary.size} (config.tokenizer); use at least {-(-vocabulary.size // 128) * 128}"
         )
-    check_objective(run.objective, vocabulary)
-
-
-# ------------------------------------------------------------------------------------- loading
-
-
-def config_folder() -> pathlib.Path:
-    """Returns the folder of the shipped recipes: inside the wheel, or beside the source tree."""
-    package = pathlib.Path(__file__).resolve().parent
-    inside = package / "configs"
-    return inside if inside.is_dir() else package.parent / "configs"
-
-
-def find_config(name: str) -> pathlib.Path:
-    """Returns the file of a recipe given by path or by name (`t5_1_1`).
-
-    Raises: UserError with the nearest name when there is none.
-    """
-    path = pathlib.Path(name)
-    if path.is_file():
-        return path
-    shipped = {p.stem: p for p in sorted(config_folder().glob("*.py"))}
-    if name in shipped:
-        return shipped[name]
-    if path.name != name or path.suffix:
-        folder = path.parent
-        beside = [p.name for p in folder.glob("*.py")] if folder.is_dir() else []
-        raise UserError(f"--config={name}: there is no such file{nearest(path.name, beside)}")
-    raise UserError(
-        f"--config={name}: neither a file nor a shipped recipe"
-        f"{nearest(name, shipped)}; recipes: {', '.join(shipped)}"
-    )
+    implementation(run.objective).check_vocabulary(run.objective, vocabulary, "config.objective")
 
 
 def load(spec: str, overrides: list[tuple[str, str]] = ()) -> Run:
@@ -152,39 +200,11 @@ def load(spec: str, overrides: list[tuple[str, str]] = ()) -> Run:
     spec: a recipe's path or name, and the argument of its `get_config(arg)` after a colon.
     overrides: (field path, text) pairs. Raises: UserError, one line.
     """
-    name, _, argument = spec.partition(":")
-    path = find_config(name)
-    run = _call_get_config(path, argument)
+    run = recipes.get_config(spec, Run)
     for key, text in overrides:
-        run = schema.override(run, key, text)
+        run = command_line.override(run, key, text)
     check(run)
     return run
-
-
-def _call_get_config(path: pathlib.Path, argument: str) -> Run:
-    spec = importlib.util.spec_from_file_location(f"t2t_config_{path.stem}", path)
-    if spec is None:
-        raise UserError(f"{path}: a config is a Python file (.py) with get_config(arg)")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-        if not hasattr(module, "get_config"):
-            raise UserError(f"{path}: has no function get_config(arg)")
-        run = module.get_config(argument)
-    except UserError:
-        raise
-    except Exception as error:  # the config is the user's program: name its line, not ours
-        raise UserError(f"{_last_line_in(path, error)}: {type(error).__name__}: {error}") from None
-    if not isinstance(run, Run):
-        raise UserError(f"{path}: get_config returned {type(run).__name__}, not a t2t.run.Run")
-    return run
-
-
-def _last_line_in(path: pathlib.Path, error: Exception) -> str:
-    if isinstance(error, SyntaxError) and error.filename:
-        return f"{error.filename}:{error.lineno}"
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
-    return f"{path}:{frames[-1].lineno}" if frames else str(path)
 
 
 # -------------------------------------------------------------------------- the saved copy, resume
@@ -198,12 +218,19 @@ def save(run: Run, workdir: str, versions: dict[str, str]) -> None:
         with fsspec.open(target, "wt", encoding="utf-8") as file:
             file.write(text)
         return
-    os.makedirs(workdir, exist_ok=True)
-    with open(target + ".new", "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(target + ".new", target)
+    try:
+        os.makedirs(workdir, exist_ok=True)
+        with open(target + ".new", "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(target + ".new", target)
+    except OSError as error:
+        if error.errno in _NOT_WRITABLE:
+            raise UserError(
+                f"--workdir={workdir}: cannot be written ({error.strerror}); give another"
+            ) from None
+        raise Failure(f"{target}: {error.strerror or error}") from None
 
 
 def load_saved(workdir: str) -> Run | None:
@@ -213,19 +240,25 @@ def load_saved(workdir: str) -> Run | None:
     """
     target = f"{workdir}/{CONFIG}"
     try:
-        with fsspec.open(target, "rt", encoding="utf-8") as file:
+        with fsspec.open(target, "rb") as file:
             text = file.read()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise Failure(f"{target}: {error}") from None
     try:
         data = json.loads(text)["config"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise UserError(
-            f"{target}: not a saved run configuration; give another --workdir or remove the file"
+            f"{target}: not a saved run configuration, or a damaged one; give another --workdir "
+            "(every checkpoint holds a copy of its configuration)"
         ) from None
-    return schema.from_json(data, Run, "config")
+    try:
+        run = schema.from_json(data, Run, "config")
+        check(run)
+    except UserError as error:
+        raise UserError(f"{target}: {error}") from None
+    return run
 
 
 def check_resume(saved: Run, new: Run, workdir: str) -> None:
@@ -248,14 +281,27 @@ def check_resume(saved: Run, new: Run, workdir: str) -> None:
         )
 
 
+def check_directory(run: Run, workdir: str) -> None:
+    """Refuses a directory that holds another run, or checkpoints that nothing says the run of.
+
+    Raises: UserError naming the directory and the difference.
+    """
+    saved = load_saved(workdir)
+    if saved is not None:
+        check_resume(saved, run, workdir)
+    elif os.path.isdir(f"{workdir}/checkpoints") and os.listdir(f"{workdir}/checkpoints"):
+        raise UserError(
+            f"--workdir={workdir}: holds checkpoints but no {CONFIG}; give another, or put it back "
+            "(every checkpoint holds a copy)"
+        )
+
+
 def open_directory(run: Run, workdir: str) -> dict:
     """Makes a run directory this run's own: refuses another run's, saves the configuration.
 
     Returns what every checkpoint records of it.
     """
-    saved = load_saved(workdir)
-    if saved is not None:
-        check_resume(saved, run, workdir)
+    check_directory(run, workdir)
     save(run, workdir, versions())
     return {"config": schema.to_json(run), "versions": versions()}
 
