@@ -1,10 +1,17 @@
 """T5 v1.1 small on public-domain books with T5's vocabulary: one CPU (slow) or one GPU.
 
-    t2t train --config=books_small --config.tokenizer.path=.../t5_spiece.model \
-        --config.data.train.corpora[0].source.paths=.../books.train.jsonl.gz \
-        --config.data.evaluation[0].source.paths=.../books.validation.jsonl.gz
+    t2t train --config=books_small --config.tokenizer.path=DIR/t5_spiece.model \
+        '--config.data.train.corpora[0].source.paths=DIR/books.train.jsonl.gz' \
+        '--config.data.evaluation[0].source.paths=DIR/books.validation.jsonl.gz'
 
-`books_small:tiny` is a model of 12 million parameters for a CPU. Expected: see README.
+The books (JSON lines, key `text`) and the vocabulary are yours to supply; without the three flags
+they are looked for in `../shared/data`. `books_small:tiny` is narrower, shorter (128/29) and done
+on a CPU in minutes:
+
+    t2t train --config=books_small:tiny
+
+Expected: the closing line shows a held-out loss under that of the best predictor that cannot see
+the input, and a higher one with the inputs exchanged between rows.
 """
 
 from t2t.data.config import Corpus, Data, Mixture

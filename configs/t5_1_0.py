@@ -1,8 +1,19 @@
 """T5 v1.0 pre-training on text alone (no supervised tasks), by size; dropout 0.1.
 
-    t2t train --config=t5_1_0:small --config.data.train.corpora[0].source.paths='c4/*.json.gz'
+    t2t train --config=t5_1_0:small
 
-Expected (published baseline, arXiv:1910.10683, 2^19 steps of 128 rows, base): GLUE 83.28.
+reads `c4/en/*.json.gz` (C4 as JSON lines, key `text`) and T5's vocabulary `spiece.model` in the
+current folder, which you supply; elsewhere they are named by
+
+    t2t train --config=t5_1_0:small --config.tokenizer.path=DIR/spiece.model \
+        '--config.data.train.corpora[0].source.paths=DIR/*.json.gz' \
+        '--config.data.evaluation[0].source.paths=DIR/*.json.gz'
+
+The batch and the steps are the released models' (a million steps of 2048 rows). Expected of the
+paper's baseline (base, 2^19 steps of 128 rows), once fine-tuned: GLUE 83.28 (published,
+arXiv:1910.10683, table 1):
+
+    t2t train --config=t5_1_0:base --config.data.batch_size=128 --config.training.steps=524288
 """
 
 from t2t.data.config import Corpus, Data, Mixture

@@ -1,6 +1,16 @@
 """umT5 pre-training (1024/229, a position table in every layer), by size.
 
-t2t train --config=umt5:small --config.data.train.corpora[0].source.paths='mc4/*.json.gz'
+    t2t train --config=umt5:small
+
+reads `mc4/*.json.gz` (mC4 as JSON lines, key `text`) and the vocabulary `umt5.model` in the current
+folder, which you supply; elsewhere they are named by
+
+    t2t train --config=umt5:small --config.tokenizer.path=DIR/umt5.model \
+        '--config.data.train.corpora[0].source.paths=DIR/*.json.gz' \
+        '--config.data.evaluation[0].source.paths=DIR/*.json.gz'
+
+One corpus a language belongs in data.train. Expected: 306,601,984 parameters in small and
+592,043,520 in base, as published; `model.txt` of the run lists them.
 """
 
 from t2t.data.config import Corpus, Data, Mixture
