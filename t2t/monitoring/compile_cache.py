@@ -27,14 +27,22 @@ def enable() -> str:
 
 
 class CacheEvents:
-    """Counts cache hits and misses while it is listening (JAX offers no per-compile answer)."""
+    """Counts cache hits and misses inside its `with` (JAX offers no per-compile answer)."""
 
     def __init__(self):
-        import jax
-
         self.hits = self.misses = 0
         self._lock = threading.Lock()
+
+    def __enter__(self) -> "CacheEvents":
+        import jax
+
         jax.monitoring.register_event_listener(self._event)
+        return self
+
+    def __exit__(self, *_) -> None:
+        import jax
+
+        jax.monitoring.unregister_event_listener(self._event)
 
     def _event(self, name: str, **_) -> None:
         with self._lock:

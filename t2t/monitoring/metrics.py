@@ -2,12 +2,15 @@
 
 A row is written once. Resuming at step S drops the rows past S (their steps are about to be run
 again) and whatever a killed process left half-written. An object store cannot append: there every
-process start writes a part file of its own, `metrics.part-N.jsonl`.
+process start writes a part file of its own, `metrics.part-N.jsonl`, which begins with the rows that
+stay, so that the newest part is always the whole.
 """
 
 import json
 import math
 import os
+import re
+import tempfile
 from typing import Any
 
 import fsspec
@@ -20,28 +23,38 @@ def is_remote(directory: str) -> bool:
     return "://" in directory
 
 
-def _parts(directory: str) -> list[str]:
-    if not is_remote(directory):
-        return [os.path.join(directory, METRICS)]
-    files = fsspec.core.url_to_fs(directory)[0]
-    names = files.glob(directory.split("://", 1)[1] + "/metrics.part-*.jsonl")
-    return [files.unstrip_protocol(name) for name in sorted(names)]
+def _part_name(number: int) -> str:
+    return f"metrics.part-{number:05d}.jsonl"
+
+
+def _parts(directory: str) -> list[int]:
+    """Returns the numbers of the part files of a run directory in an object store, ascending."""
+    files, path = fsspec.core.url_to_fs(directory)
+    files.invalidate_cache()
+    names = files.glob(f"{path}/metrics.part-*.jsonl")
+    found = (re.search(r"metrics\.part-(\d+)\.jsonl$", name) for name in names)
+    return sorted(int(match.group(1)) for match in found if match)
 
 
 def read_rows(directory: str) -> list[dict[str, Any]]:
     """Returns every whole metric row of a run directory in the order written."""
+    name = METRICS
+    if is_remote(directory):
+        parts = _parts(directory)
+        if not parts:
+            return []
+        name = _part_name(parts[-1])
+    try:
+        with fsspec.open(f"{directory}/{name}", "rt", encoding="utf-8") as file:
+            lines = file.read().split("\n")
+    except FileNotFoundError:
+        return []
     rows = []
-    for part in _parts(directory):
+    for line in lines[:-1]:  # what follows the last newline was cut off by a kill
         try:
-            with fsspec.open(part, "rt", encoding="utf-8") as file:
-                lines = file.read().split("\n")
-        except FileNotFoundError:
+            rows.append(json.loads(line))
+        except ValueError:
             continue
-        for line in lines[:-1]:  # what follows the last newline was cut off by a kill
-            try:
-                rows.append(json.loads(line))
-            except ValueError:
-                continue
     return rows
 
 
@@ -50,15 +63,15 @@ class MetricWriter:
 
     def __init__(self, directory: str, after: int, tensorboard: bool = True):
         self.rows = [row for row in read_rows(directory) if row["step"] <= after]
-        self._remote = is_remote(directory)
+        self._directory, self._remote = directory, is_remote(directory)
         if self._remote:
             old = _parts(directory)
-            self._path = f"{directory}/metrics.part-{len(old):05d}.jsonl"
+            self._path = f"{directory}/{_part_name(old[-1] + 1 if old else 0)}"
             self._text = "".join(_line(row) for row in self.rows)
-            self._flush_remote()
-            files = fsspec.core.url_to_fs(directory)[0]
-            for part in old:  # only now: the rows that stay are in the new part
-                files.rm(part)
+            self._put(self._path, self._text.encode())
+            files, path = fsspec.core.url_to_fs(directory)
+            for number in old:  # only now: the rows that stay are in the new part
+                files.rm(f"{path}/{_part_name(number)}")
         else:
             os.makedirs(directory, exist_ok=True)
             self._path = os.path.join(directory, METRICS)
@@ -68,13 +81,26 @@ class MetricWriter:
                 os.fsync(file.fileno())
             os.replace(self._path + ".new", self._path)
             self._file = open(self._path, "a", encoding="utf-8")  # noqa: SIM115 closed by close()
-        self._board = None
-        if tensorboard and not self._remote:
-            from tensorboardX import SummaryWriter
+        self._board = self._scratch = None
+        if tensorboard:
+            self._open_board(after)
 
-            self._board = SummaryWriter(
-                os.path.join(directory, "tensorboard"), purge_step=after + 1 if after else None
-            )
+    def _open_board(self, after: int) -> None:
+        """Opens an event file of this process start; it tells TensorBoard to forget steps past `after`.
+
+        Event files are appended to: for an object store they are written beside it and put whole.
+        """
+        from tensorboardX import SummaryWriter
+
+        files, path = fsspec.core.url_to_fs(f"{self._directory}/tensorboard")
+        before = len(files.ls(path, detail=False)) if files.exists(path) else 0
+        folder = os.path.join(self._directory, "tensorboard")
+        if self._remote:
+            self._scratch = tempfile.TemporaryDirectory(prefix="t2t-tensorboard-")
+            folder = self._scratch.name
+        self._board = SummaryWriter(
+            folder, purge_step=after + 1, filename_suffix=f".{before:05d}", flush_secs=10
+        )
 
     def has(self, step: int, split: str) -> bool:
         """Whether a row of this step and split is already there."""
@@ -95,25 +121,36 @@ class MetricWriter:
                 if isinstance(value, int | float):
                     self._board.add_scalar(f"{split}/{name}", value, step)
 
-    def _flush_remote(self) -> None:
-        with fsspec.open(self._path, "wt", encoding="utf-8") as file:
-            file.write(self._text)
+    def _put(self, path: str, content: bytes) -> None:
+        with fsspec.open(path, "wb") as file:
+            file.write(content)
+
+    def _put_events(self) -> None:
+        for name in os.listdir(self._scratch.name):
+            with open(os.path.join(self._scratch.name, name), "rb") as file:
+                self._put(f"{self._directory}/tensorboard/{name}", file.read())
 
     def flush(self) -> None:
         """Makes everything written so far durable (called before each checkpoint)."""
         if self._remote:
-            self._flush_remote()
+            self._put(self._path, self._text.encode())
         else:
             os.fsync(self._file.fileno())
         if self._board is not None:
             self._board.flush()
+        if self._scratch is not None:
+            self._put_events()
 
     def close(self) -> None:
+        """Flushes, and closes every file."""
         self.flush()
         if not self._remote:
             self._file.close()
         if self._board is not None:
             self._board.close()
+        if self._scratch is not None:
+            self._put_events()
+            self._scratch.cleanup()
 
 
 def _plain(value: Any) -> Any:

@@ -15,18 +15,32 @@ def duration(seconds: float) -> str:
 
 
 class Progress:
-    """Shows step, loss, tokens/s and time left; `kind` is auto, bar, lines or off."""
+    """Shows step, loss, tokens/s and time left; `kind` is auto, bar, lines or off.
 
-    def __init__(self, total: int, start: int, kind: str = "auto", stream=None):
+    `say` works from the start; steps are shown from `begin` on. A context manager.
+    """
+
+    def __init__(self, total: int, kind: str = "auto", stream=None):
         self._stream = stream or sys.stderr
         if kind == "auto":
             kind = "bar" if self._stream.isatty() else "lines"
-        self._kind, self._total, self._start = kind, total, start
-        self._begun = self._shown = time.monotonic()
+        self._kind, self._total = kind, total
         self._bar = None
-        if kind == "bar":
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def begin(self, start: int) -> None:
+        """Starts the clock of the time left: step `start` is done, the first to come is next."""
+        self._start = start
+        self._begun = self._shown = time.monotonic()
+        if self._kind == "bar":
             self._bar = tqdm(
-                total=total,
+                total=self._total,
                 initial=start,
                 unit="step",
                 file=self._stream,
@@ -61,7 +75,3 @@ class Progress:
             file=self._stream,
             flush=True,
         )
-
-    def close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()

@@ -2,11 +2,15 @@
 
 import contextlib
 import faulthandler
+import math
 import os
 import signal
 import sys
 import threading
 import time
+from collections.abc import Iterable, Iterator
+
+from t2t.errors import Failure
 
 
 class StopRequest:
@@ -14,6 +18,7 @@ class StopRequest:
 
     def __init__(self):
         self.reason: str | None = None
+        self._at_once = False
 
     def __bool__(self) -> bool:
         return self.reason is not None
@@ -23,7 +28,11 @@ class StopRequest:
         if self.reason is not None and number == signal.SIGINT:
             os.write(2, b"\nleaving at once; the newest checkpoint stands\n")
             os._exit(130)
-        self.reason = name
+        first, self.reason = self.reason is None, name
+        if self._at_once:
+            if first:
+                raise KeyboardInterrupt
+            return
         os.write(2, f"\n{name}: saving and leaving after this step\n".encode())
 
     @contextlib.contextmanager
@@ -39,28 +48,50 @@ class StopRequest:
             for number, handler in old.items():
                 signal.signal(number, handler)
 
+    @contextlib.contextmanager
+    def leaving_at_once(self) -> Iterator[None]:
+        """Where there is nothing to save: a request ends the block at once, and is noted."""
+        self._at_once = True
+        try:
+            yield
+        except KeyboardInterrupt:
+            if not self:
+                raise
+        finally:
+            self._at_once = False
+
 
 class Watchdog:
     """Dumps every thread's stack, and the last phase named, when a phase takes too long."""
 
     def __init__(self, seconds: float, stream=None):
         self._seconds, self._stream = seconds, stream or sys.stderr
-        self._phase, self._since = "start", time.monotonic()
+        self.last, self._since = "start", time.monotonic()
         self._done = threading.Event()
         self._thread = None
         if seconds > 0:
             self._thread = threading.Thread(target=self._watch, daemon=True, name="watchdog")
             self._thread.start()
 
-    def phase(self, name: str) -> None:
-        """Notes that a new phase began; this is also the sign of life."""
-        self._phase, self._since = name, time.monotonic()
+    def phase(self, name: str, limited: bool = True) -> None:
+        """Notes that a new phase began; this is also the sign of life.
+
+        limited: False where a phase may rightly take any time (preparing text, writing to disk).
+        """
+        self.last, self._since = name, time.monotonic() if limited else math.inf
+
+    def watched(self, name: str, items: Iterable) -> Iterator:
+        """Yields the items, each of them a sign of life of the phase."""
+        self.phase(name)
+        for item in items:
+            yield item
+            self.phase(name)
 
     def _watch(self) -> None:
         while not self._done.wait(min(self._seconds / 4, 5.0)):
             if time.monotonic() - self._since > self._seconds:
                 print(
-                    f"watchdog: {self._phase!r} has taken over {self._seconds:g} s; stacks of "
+                    f"watchdog: {self.last!r} has taken over {self._seconds:g} s; stacks of "
                     "every thread follow",
                     file=self._stream,
                     flush=True,
@@ -68,7 +99,32 @@ class Watchdog:
                 faulthandler.dump_traceback(file=self._stream, all_threads=True)
                 self._since = time.monotonic()  # once per period, not once per look
 
+    def __enter__(self) -> "Watchdog":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
     def close(self) -> None:
+        """Ends the watching."""
         self._done.set()
         if self._thread is not None:
             self._thread.join()
+
+
+@contextlib.contextmanager
+def device_failures(watchdog: Watchdog) -> Iterator[None]:
+    """Turns what the runtime raises into a Failure of one line that names the phase it came in."""
+    import jax
+
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        text = " ".join(str(error).split())
+        advice = (
+            "; a smaller config.data.batch_size, more config.training.accumulation or "
+            "config.model.remat='full' need less memory"
+            if "RESOURCE_EXHAUSTED" in text
+            else ""
+        )
+        raise Failure(f"{watchdog.last}: the device failed: {text[:300]}{advice}") from error

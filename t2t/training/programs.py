@@ -47,7 +47,9 @@ def build(run, devices: list | None = None) -> Programs:
     Raises: UserError when the mesh does not fit the devices or the model.
     """
     mesh = meshes.make_mesh(run.mesh, devices)
-    model = build_model(run.model, constrain=sharding.constrainer(mesh))
+    # The platform of these devices, which need not be the one of this machine.
+    platform = mesh.devices.flat[0].platform
+    model = build_model(run.model, constrain=sharding.constrainer(mesh), platform=platform)
     learning_rate = schedules.schedule(run.schedule, run.training.steps)
     optimizer = optimizers.build(run.optimizer, learning_rate, model.axes)
 

@@ -80,8 +80,9 @@ def train_step(
 
     metrics (float32 scalars): `loss` = mean negative log-likelihood per target token with nothing
     added, `z_loss`, `accuracy`, `weight` (target tokens), `grad_norm` (before clipping),
-    `update_norm`, `param_norm`, `learning_rate`, `tokens` (not padding), `skipped` (1 where the loss or a gradient was not
-    finite: parameters and optimizer state stay as they were, the step is counted).
+    `update_norm`, `param_norm` (after the step), `learning_rate`, `tokens` (not padding), `skipped`
+    (1 where the loss, a gradient or the update was not finite: parameters and optimizer state stay
+    as they were, the step is counted).
     """
     gradients_of = accumulated(loss_fn, microbatches)
 
@@ -98,6 +99,8 @@ def train_step(
             gradients = clip_by_global_norm(gradients, size, maximum_norm)
         updates, opt_state = optimizer.update(gradients, state["opt_state"], state["params"])
         params = optax.apply_updates(state["params"], updates)
+        moved = global_norm(updates)
+        finite &= jnp.isfinite(moved)
 
         def keep(new, old):
             return jax.tree.map(lambda n, o: jnp.where(finite, n, o), new, old)
@@ -115,8 +118,8 @@ def train_step(
             "accuracy": metrics["correct"] / weight,
             "weight": metrics["weight"],
             "grad_norm": size,
-            "update_norm": global_norm(updates),
-            "param_norm": global_norm(params),
+            "update_norm": moved,
+            "param_norm": global_norm(new_state["params"]),
             "learning_rate": learning_rate_of(state["opt_state"], learning_rate),
             "skipped": 1.0 - finite,
             "tokens": real_tokens(batch),

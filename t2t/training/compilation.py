@@ -1,0 +1,107 @@
+"""The train and evaluation steps, compiled in the background while the data gets ready."""
+
+import concurrent.futures
+import time
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from t2t.objectives.implementations import implementation
+from t2t.training.programs import Programs
+
+
+class CompiledSteps:
+    """`train(state, batch)` and `evaluate(params, frozen, carry, batch)`, a program a batch size.
+
+    The sizes that a run begins with compile at once, in the background; those of a batch ramp when
+    their step comes. A context manager: leaving it waits for the compiler, which cannot be stopped.
+    eager: the train step of debug mode, which is called as it is; nothing is compiled ahead then.
+    """
+
+    def __init__(self, run, programs: Programs, eager: Callable | None = None):
+        self._begun, self._programs, self._eager = time.monotonic(), programs, eager
+        self._train, self._evaluate = {}, {}
+        self._pool = concurrent.futures.ThreadPoolExecutor(2, "t2t-compile")
+        self._pending = []
+        if eager is not None:
+            return
+        size = run.data.pieces()[0][1]
+        self._pending.append(
+            self._pool.submit(self._make_train, abstract_batch(run, programs, size))
+        )
+        if run.data.evaluation:
+            size = run.data.evaluation_batch_size or run.data.batch_size
+            self._pending.append(
+                self._pool.submit(self._make_evaluate, abstract_batch(run, programs, size))
+            )
+
+    def __enter__(self) -> "CompiledSteps":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def _make_train(self, batch):
+        program = self._programs.train.lower(self._programs.shapes, batch).compile()
+        self._train[batch["targets"].shape] = program
+        return program
+
+    def _make_evaluate(self, batch):
+        shapes = self._programs.shapes
+        program = self._programs.evaluate.lower(
+            shapes["params"], shapes["frozen"], shapes["carry"], batch
+        ).compile()
+        self._evaluate[batch["targets"].shape] = program
+        return program
+
+    def wait(self, stop) -> float:
+        """Waits for the background compilation (or a stop); returns its seconds since the start."""
+        for future in self._pending:
+            while not future.done() and not stop:
+                concurrent.futures.wait([future], timeout=0.2)
+            if stop:
+                break
+            future.result()
+        return time.monotonic() - self._begun
+
+    def train(self, state: dict, batch: dict) -> tuple[dict, dict]:
+        """Runs one train step, donating the state; returns (state, metrics)."""
+        if self._eager is not None:
+            return self._eager(state, batch)
+        program = self._train.get(batch["targets"].shape)
+        if program is None:
+            program = self._make_train(jax.tree.map(_shape_of, batch))
+        return program(state, batch)
+
+    def evaluate(self, params, frozen, carry, batch: dict) -> dict:
+        """Returns the sums of loss, correct and weight over one held-out batch."""
+        program = self._evaluate.get(batch["targets"].shape)
+        if program is None:
+            program = self._make_evaluate(jax.tree.map(_shape_of, batch))
+        return program(params, frozen, carry, batch)
+
+
+def _shape_of(x: jax.Array) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding)
+
+
+def abstract_batch(run, programs: Programs, size: int) -> dict:
+    """Returns the shapes and shardings of a batch of `size` rows before any data is there."""
+    implemented = implementation(run.objective)
+    inputs, targets = implemented.lengths(run.objective)
+    full = run.data.order != "packed" and implemented.always_full(run.objective)
+
+    def side(length: int) -> dict:
+        names = ("tokens",) if full else ("tokens", "segments", "positions")
+        return {name: jax.ShapeDtypeStruct((size, length), jnp.int32) for name in names}
+
+    return programs.abstract_batch(
+        {
+            "encoder": side(inputs),
+            "decoder": side(targets),
+            "targets": jax.ShapeDtypeStruct((size, targets), jnp.int32),
+            "weights": jax.ShapeDtypeStruct((size, targets), jnp.float32),
+            "sample": jax.ShapeDtypeStruct((size,), jnp.int32),
+        }
+    )
