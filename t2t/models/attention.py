@@ -124,11 +124,18 @@ class Attention(nnx.Module):
         return x.reshape(*x.shape[:-1], self.heads, -1)
 
 
-def extend(cache: KeyValues, new: KeyValues, position: jax.Array) -> KeyValues:
-    """`cache` with `new` written at `position` (along S)."""
-    return KeyValues(
+def extend(cache: KeyValues, new: KeyValues, position: jax.Array) -> tuple[KeyValues, KeyValues]:
+    """`cache` with `new` [B, T, H, D] written at `position`, and the same as [B, longest, H, D].
+
+    A cache is stored [B, H, longest, D]: the order in which attention's products read it, so that
+    no step copies it into another.
+    """
+    stored = KeyValues(
         *(
-            jax.lax.dynamic_update_slice_in_dim(old, part.astype(old.dtype), position, axis=1)
+            jax.lax.dynamic_update_slice_in_dim(
+                old, part.swapaxes(1, 2).astype(old.dtype), position, axis=2
+            )
             for old, part in zip(cache, new, strict=True)
         )
     )
+    return stored, KeyValues(*(part.swapaxes(1, 2) for part in stored))

@@ -26,7 +26,7 @@ class Surroundings(NamedTuple):
 class LayerCache(NamedTuple):
     """What one decoder layer keeps between steps."""
 
-    self_attention: KeyValues  # [B, longest, H, D], filled up to the position of the step
+    self_attention: KeyValues  # [B, H, longest, D], filled up to the position of the step
     cross_attention: KeyValues  # [B, S, H, D], of the encoded input
 
 
@@ -72,8 +72,8 @@ class Block(nnx.Module):
         y = self.pre_attention_norm(x)
         own = self.self_attention.project(y)
         if cache is not None:
-            own = extend(cache.self_attention, own, around.visibility.first_query)
-            cache = cache._replace(self_attention=own)
+            stored, own = extend(cache.self_attention, own, around.visibility.first_query)
+            cache = cache._replace(self_attention=stored)
         bias = around.bias
         if self.own_bias:
             longest = own.key.shape[1]

@@ -57,7 +57,7 @@ class Stack(nnx.Module):
         embedding_key, layers_key, final_key = split_key(dropout_key, 3)
         x = dropout(x, self.rate, embedding_key, shared_axes=(-2,))
         if self.shared_bias:
-            keys = x.shape[1] if cache is None else cache[0].self_attention.key.shape[1]
+            keys = x.shape[1] if cache is None else cache[0].self_attention.key.shape[2]
             first = around.visibility.first_query
             around = around._replace(bias=self.relative_bias(x.shape[1], keys, first))
 

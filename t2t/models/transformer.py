@@ -97,7 +97,7 @@ class EncoderDecoder(nnx.Module):
     ) -> Cache:
         """For `longest` positions of `copies` outputs of every input, side by side as rows."""
         empty = jnp.zeros(
-            (encoded.shape[0] * copies, longest, self.arch.heads, self.arch.head_dim),
+            (encoded.shape[0] * copies, self.arch.heads, longest, self.arch.head_dim),
             self.arch.dtype,
         )
         layers = tuple(
