@@ -1,51 +1,169 @@
-"""`t2t generate`: fill the blanks of each input line with a trained model."""
+"""`t2t generate`: write an output for each input, or fill the blanks (<extra_id_0>) of each line."""
 
+import dataclasses
+import hashlib
+import json
 import sys
+import time
 
 from t2t.commands.options import at_least
 from t2t.errors import UserError
 
 
 def add_arguments(parser) -> None:
+    count = at_least(1)
     parser.add_argument("--workdir", required=True, help="a run's directory")
     parser.add_argument(
         "--step", type=at_least(0), default=None, help="checkpoint (default: the newest)"
     )
     parser.add_argument(
-        "--input", default="-", help="a text file, a line an input (default: standard input)"
+        "--input",
+        default="-",
+        help="a text file, a line an input, or .jsonl with --field (default: standard input)",
     )
+    parser.add_argument("--field", default="inputs", help="the input's key in JSONL")
     parser.add_argument(
-        "--max-tokens", type=at_least(1), default=64, help="longest output (default: 64)"
+        "--output",
+        default="",
+        metavar="FILE.jsonl",
+        help="write JSONL there; killed and started again, it goes on (default: text to stdout)",
     )
+    parser.add_argument("--batch-size", type=count, default=32, help="inputs a batch (default: 32)")
+    parser.add_argument("--max-tokens", type=count, default=64, help="longest output (default: 64)")
+    parser.add_argument("--prefix", default="", help="what every output begins with")
+    parser.add_argument("--stop", action="append", default=[], help="ends an output; repeatable")
+    parser.add_argument("--beams", type=count, default=None, help="beam search (default: greedy)")
+    parser.add_argument("--length-penalty", type=float, default=None, help="of beams (0.6)")
+    parser.add_argument("--n-best", type=count, default=None, help="hypotheses of beams (1)")
+    parser.add_argument("--temperature", type=float, default=None, help="sample (1.0)")
+    parser.add_argument("--top-k", type=at_least(0), default=None, help="sample of the k likeliest")
+    parser.add_argument("--top-p", type=float, default=None, help="sample of the likeliest p")
+    parser.add_argument("--samples", type=count, default=None, help="samples an input (1)")
+    parser.add_argument("--seed", type=at_least(0), default=None, help="of samples (0)")
 
 
 def execute(options, _overrides) -> None:
     from t2t import run as runs
 
+    config = _decoding(options)
     run = runs.load_saved(options.workdir)
     if run is None:
         raise UserError(f"--workdir={options.workdir}: holds no run (no config.json)")
-    lines = _lines(options.input)
-    from t2t.decoding.fill import fill_lines
+    lines = _inputs(options.input, options.field)
+    from t2t.decoding.journal import Journal
+    from t2t.training.checkpoint_reading import steps_in
     from t2t.training.restored import restored
 
-    model = restored(run, options.workdir, options.step)
-    for line in fill_lines(*model, lines, options.max_tokens):
-        print(line)
+    step = options.step
+    if step is None:
+        step = max(steps_in(f"{options.workdir}/checkpoints"), default=None)
+    journal = None
+    if options.output:
+        settings = {
+            "input": hashlib.sha256(json.dumps(lines).encode()).hexdigest(),
+            "workdir": options.workdir,
+            "step": step,
+            "decoding": {type(config).__name__: dataclasses.asdict(config)},
+        }
+        journal = Journal(options.output, settings)
+    rows = _write(restored(run, options.workdir, step), lines, config, options.batch_size, journal)
+    if journal is not None:
+        journal.finish()
+        return
+    from t2t.decoding.fill import SENTINEL, filled, spans
+
+    for line, row in zip(lines, rows, strict=True):
+        for output in row["outputs"]:
+            text = output["text"]
+            print(filled(line, spans(text)) if SENTINEL.search(line) else text)
 
 
-def _lines(path: str) -> list[str]:
-    """Reads the input lines of a file, or of standard input for `-`."""
+def _write(restored, lines: list[str], config, batch_size: int, journal) -> list[dict]:
+    """Decodes what the journal has not; progress and tokens/s on standard error."""
+    import numpy as np
+
+    from t2t.decoding.decode import decode_each, make_decoder
+
+    model, params, tokenizer = restored
+    done = journal.done if journal is not None else {}
+    left = [i for i in range(len(lines)) if i not in done]
+    encoded = tokenizer.encode([lines[i] for i in left])
+    eos_id = tokenizer.vocabulary.eos_id
+    made: dict[int, dict] = dict(done)
+    begun, tokens = time.monotonic(), 0
+    for results in decode_each(
+        make_decoder(model, tokenizer),
+        params,
+        [np.append(ids, eos_id).astype(np.int32) for ids in encoded],
+        config,
+        batch_size=batch_size,
+        numbers=left,
+    ):
+        rows = []
+        for place, outputs in results:
+            index = left[place]
+            tokens += sum(len(output.log_probabilities) for output in outputs)
+            rows.append(
+                {
+                    "index": index,
+                    "inputs": lines[index],
+                    "outputs": [output._asdict() for output in outputs],
+                }
+            )
+        if journal is not None:
+            journal.add(rows)
+        made.update((row["index"], row) for row in rows)
+        rate = tokens / (time.monotonic() - begun)
+        print(f"{len(made)}/{len(lines)} inputs  {rate:,.0f} tokens/s", file=sys.stderr, flush=True)
+    return [made[i] for i in range(len(lines))]
+
+
+def _decoding(options):
+    """The search that the options ask for. Raises UserError where they ask for two."""
+    from t2t.decoding.config import Beam, Greedy, Sample
+
+    common = {"max_tokens": options.max_tokens, "prefix": options.prefix}
+    common["stop"] = tuple(options.stop)
+
+    def given(*names: str) -> dict:
+        return {n: getattr(options, n) for n in names if getattr(options, n) is not None}
+
+    of_beams = given("beams", "length_penalty", "n_best")
+    of_samples = given("temperature", "top_k", "top_p", "samples", "seed")
+    if of_beams and of_samples:
+        one, other = (f"--{next(iter(g)).replace('_', '-')}" for g in (of_beams, of_samples))
+        raise UserError(f"{one} and {other}: beam search or sampling, not both; leave one out")
+    kind = Beam if of_beams else Sample if of_samples else Greedy
+    config = kind(**common, **of_beams, **of_samples)
+    config.check("generate")
+    return config
+
+
+def _inputs(path: str, field: str) -> list[str]:
+    """Reads the inputs: lines of text, or a field of JSONL."""
     try:
         if path == "-":
             lines = sys.stdin.read().splitlines()
         else:
             with open(path, encoding="utf-8") as file:
-                lines = file.read().splitlines()
+                lines = file.read().split("\n")
+                lines = lines[:-1] if lines[-1] == "" else lines
     except UnicodeDecodeError as error:
         raise UserError(f"--input={path}: not UTF-8 text ({error.reason})") from None
     except OSError as error:
         raise UserError(f"--input={path}: {error.strerror or error}") from None
+    if path.endswith(".jsonl"):
+        lines = [_field(path, number, line, field) for number, line in enumerate(lines, 1)]
     if not any(line.strip() for line in lines):
         raise UserError(f"--input={path}: no line of text; give a file or lines on standard input")
     return lines
+
+
+def _field(path: str, number: int, line: str, field: str) -> str:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        raise UserError(f"{path}:{number}: not a JSON object") from None
+    if not isinstance(row, dict) or not isinstance(row.get(field), str):
+        raise UserError(f"{path}:{number}: has no text under {field!r}; choose it by --field")
+    return row[field]
