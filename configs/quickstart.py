@@ -47,9 +47,9 @@ def get_config(arg: str = "") -> Run:
         ),
         objective=SpanCorruption(inputs_length=128),
         optimizer=Adafactor(),
-        schedule=InverseSquareRoot(peak=0.02, warmup_steps=300, warmup_from=0.1, decay_share=0.3),
-        training=Training(steps=600, z_loss=1e-4),
-        evaluation=Evaluation(every_steps=200, batches=10, examples=4, input_blind=True),
-        checkpoints=Checkpoints(every_steps=200),
+        schedule=InverseSquareRoot(peak=0.02, warmup_steps=200, warmup_from=0.1, decay_share=0.3),
+        training=Training(steps=450),
+        evaluation=Evaluation(every_steps=150, batches=10, examples=4, input_blind=True),
+        checkpoints=Checkpoints(every_steps=150),
         monitoring=Monitoring(log_every=10),
     )

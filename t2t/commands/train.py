@@ -23,6 +23,10 @@ def add_arguments(parser) -> None:
 
 
 def execute(options, overrides: list[tuple[str, str]]) -> None:
+    from t2t.training import host_memory
+
+    if host_memory.only_cpus():
+        host_memory.keep_freed_memory()
     from t2t import run as runs
 
     if options.profile:

@@ -65,13 +65,33 @@ def plain_attention(
         "bthd,bshd->bhts", query, keys.key, preferred_element_type=wide(query.dtype)
     )
     if bias is not None:
-        logits = logits + bias.astype(logits.dtype)
+        logits = add_bias(logits, bias)
     mask = visibility.mask(logits.shape[-2], logits.shape[-1])
     if mask is not None:
         logits = jnp.where(mask, logits, -1e10)
     weights = jax.nn.softmax(logits).astype(query.dtype)
     weights = dropout(weights, dropout_rate, dropout_key, shared_axes=(-2,))
     return jnp.einsum("bhts,bshd->bthd", weights, keys.value)
+
+
+@jax.custom_vjp
+def add_bias(logits: jax.Array, bias: jax.Array) -> jax.Array:
+    """logits [B, H, T, S] + bias [1, H, T, S] (or [B, H, T, S]).
+
+    The gradient of a bias that all rows share is summed over them by a product with ones. As a plain
+    sum, XLA's CPU backend merges those of all layers into one slow reduction: a tenth of a step.
+    """
+    return logits + bias.astype(logits.dtype)
+
+
+def _add_bias_backward(bias: jax.Array, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
+    if bias.shape[0] == gradient.shape[0]:
+        return gradient, gradient.astype(bias.dtype)
+    ones = jnp.ones(gradient.shape[0], gradient.dtype)
+    return gradient, jnp.einsum("b,bhts->hts", ones, gradient)[None].astype(bias.dtype)
+
+
+add_bias.defvjp(lambda logits, bias: (add_bias(logits, bias), bias), _add_bias_backward)
 
 
 class Attention(nnx.Module):
