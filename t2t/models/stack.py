@@ -85,9 +85,7 @@ class Stack(nnx.Module):
 
         # A cached step is one token long: no gradient, little to compile, and a scan would copy
         # every layer's keys in and out of a stack at each step.
-        scanned = cache is None and (
-            self.mode == "scan" or (self.mode == "auto" and jax.default_backend() == "tpu")
-        )
+        scanned = cache is None and self.mode == "scan"
         if self.remat != "none" and cache is None:
             apply = jax.checkpoint(
                 apply, policy=_REMAT_POLICIES[self.remat], prevent_cse=not scanned

@@ -1,5 +1,6 @@
 """The encoder-decoder transformer: from an Architecture to plain functions of plain parameters."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -133,8 +134,16 @@ def build(
     arch: Architecture,
     constrain: Constrain = lambda x, names: x,
     attention: AttentionFunction = plain_attention,
+    platform: str | None = None,
 ) -> Model:
-    """The model of `arch`. `constrain(x, names)` pins an activation's sharding by logical names."""
+    """The model of `arch`. `constrain(x, names)` pins an activation's sharding by logical names.
+
+    platform: "tpu", "gpu" or "cpu", what the programs are for (default: the default backend); it
+    decides what `layers="auto"` is.
+    """
+    if arch.layers == "auto":
+        scan = (platform or jax.default_backend()) == "tpu"
+        arch = dataclasses.replace(arch, layers="scan" if scan else "unroll")
 
     def module(key: jax.Array) -> EncoderDecoder:
         return EncoderDecoder(arch, key, constrain, attention)
