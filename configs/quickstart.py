@@ -18,8 +18,8 @@ from t2t.objectives.config import SpanCorruption
 from t2t.run import Run
 from t2t.training.checkpoint_config import Checkpoints
 from t2t.training.config import Evaluation, Monitoring, Training
-from t2t.training.optimizer_config import Adafactor
-from t2t.training.schedule_config import InverseSquareRoot
+from t2t.training.optimizer_config import AdamWScale
+from t2t.training.schedule_config import Cosine
 
 
 def get_config(arg: str = "") -> Run:
@@ -29,7 +29,7 @@ def get_config(arg: str = "") -> Run:
     text = Docstrings(maximum_bytes=10_000_000)
     return Run(
         model=Architecture(
-            vocab_size=4096,
+            vocab_size=640,
             d_model=192,
             heads=6,
             head_dim=32,
@@ -38,7 +38,7 @@ def get_config(arg: str = "") -> Run:
             decoder_layers=2,
         ),
         tokenizer=TrainedSentencePiece(
-            vocabulary_size=3900, kind="bpe", extra_ids=100, sample_bytes=2_000_000
+            vocabulary_size=500, kind="bpe", extra_ids=100, sample_bytes=2_000_000
         ),
         data=Data(
             train=Mixture((Corpus("docstrings", text, documents=(0.0, 0.97)),)),
@@ -46,8 +46,8 @@ def get_config(arg: str = "") -> Run:
             batch_size=32,
         ),
         objective=SpanCorruption(inputs_length=128),
-        optimizer=Adafactor(),
-        schedule=InverseSquareRoot(peak=0.02, warmup_steps=200, warmup_from=0.1, decay_share=0.3),
+        optimizer=AdamWScale(),
+        schedule=Cosine(peak=0.03, warmup_steps=50, final=1e-5),
         training=Training(steps=450),
         evaluation=Evaluation(every_steps=150, batches=10, examples=4, input_blind=True),
         checkpoints=Checkpoints(every_steps=150),

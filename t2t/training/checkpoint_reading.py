@@ -65,9 +65,9 @@ def as_path(directory: str | os.PathLike) -> epath.Path:
 
 
 def one_line(error: BaseException) -> str:
-    """Returns the start of an error's message as one line."""
+    """Returns an error's message as one line: where it is long, its two ends (what, and why)."""
     text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 300 else text[:297] + "..."
+    return text if len(text) <= 300 else f"{text[:140]} ... {text[-155:]}"
 
 
 def steps_in(directory: str | os.PathLike) -> list[int]:
