@@ -6,7 +6,7 @@ MINOR := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])
 PIP := $(VENV)/bin/python -m pip install --quiet --constraint constraints/python$(MINOR).txt
 WORKERS ?= auto
 
-.PHONY: quickstart test test-slow lint clean
+.PHONY: quickstart test test-slow lint bench-environment clean
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -35,6 +35,8 @@ test: lint
 # Torch as an oracle, gangs of processes, kills: one after the other, since each takes both cores.
 test-slow: $(VENV)/.slow
 	$(VENV)/bin/python -m pytest -m slow --durations=15 tests
+
+bench-environment: $(VENV)/.slow
 
 clean:
 	rm -rf $(VENV) runs
