@@ -1,6 +1,7 @@
 """Prompts with examples of the training split before the question, for models that are prompted."""
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -21,7 +22,8 @@ def with_shots(
     pool = [example for example in pool if example.target != UNLABELLED]
     for number, example in enumerate(examples):
         order = np.random.default_rng([seed, number]).permutation(len(pool))
-        shown = [pool[i] for i in order[: shots + 1] if pool[i].input != example.input][:shots]
+        others = (pool[i] for i in order if pool[i].input != example.input)
+        shown = list(itertools.islice(others, shots))
         if len(shown) < shots:
             raise UserError(
                 f"--shots={shots}: the training split holds only {len(pool)} solved examples"
