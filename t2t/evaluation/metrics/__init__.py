@@ -1,1 +1,0 @@
-"""What judges predictions: one idea a file, all listed in `catalog`."""
