@@ -33,6 +33,9 @@ def _quiet_orbax() -> None:
     which Python would print as an exception that nobody took.
     """
     logging.getLogger("absl").addFilter(lambda record: "orbax" not in record.pathname)
+    logging.getLogger("asyncio").addFilter(
+        lambda record: "exception was never retrieved" not in record.getMessage()
+    )
     previous = sys.unraisablehook
 
     def hook(found) -> None:

@@ -74,6 +74,13 @@ def debug_step(run, programs) -> Callable:
                     f"step {int(state['step']) + 1}: the first value that is not finite "
                     f"is in the {place}"
                 )
-            return programs.train(state, batch)
+            number = int(state["step"]) + 1
+            state, metrics = programs.train(state, batch)
+            if bool(metrics["skipped"]):
+                raise Failure(
+                    f"step {number}: the loss and every gradient are finite, but the optimizer's "
+                    "update of them is not; lower the learning rate (config.schedule.peak)"
+                )
+            return state, metrics
 
     return step

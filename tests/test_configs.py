@@ -1,0 +1,90 @@
+"""Every shipped recipe, with every argument it documents, is a sound run of the published size."""
+
+import ast
+import dataclasses
+import math
+import re
+import shlex
+
+import jax
+import pytest
+
+from t2t import cli, recipes
+from t2t import run as runs
+from t2t.models.transformer import build
+from tests.models.test_parameter_counts import PUBLISHED
+
+FOLDER = recipes.config_folder()
+# 9,012,992 by hand: 2 x 32,128 x 128 of vocabulary, 2 encoder layers of 4 x 128 x 128 + 3 x 128 x 256
+# + 2 x 128, 2 decoder layers of 8 x 128 x 128 + 3 x 128 x 256 + 3 x 128, two tables of 32 x 4 and two
+# norms of 128.
+TINY_BOOKS = (
+    2 * 32128 * 128
+    + 2 * (4 * 128**2 + 3 * 128 * 256 + 2 * 128)
+    + 2 * (8 * 128**2 + 3 * 128 * 256 + 3 * 128)
+    + 2 * 32 * 4
+    + 2 * 128
+)
+FAMILIES = {m.__name__.rpartition(".")[2]: sizes for m, sizes in PUBLISHED.items()}
+PARAMETERS = {
+    **{f"{'t5_1_0' if f == 't5' else f}:{s}": n for f, sizes in FAMILIES.items() for s, n in sizes.items()},
+    "books_small": FAMILIES["t5_1_1"]["small"],
+    "books_small:tiny": TINY_BOOKS,
+    "quickstart": None,  # sizes of our own
+    "overfit": None,
+}  # fmt: skip
+
+
+def documentation(name: str) -> str:
+    return ast.get_docstring(ast.parse((FOLDER / f"{name}.py").read_text()))
+
+
+def commands(name: str) -> list[str]:
+    """The commands in a recipe's docstring, lines that are continued put together."""
+    text = documentation(name).replace("\\\n", " ")
+    return re.findall(r"^ {4}(t2t .*)$", text, re.MULTILINE)
+
+
+def test_every_recipe_stands_in_the_table():
+    assert {p.stem for p in FOLDER.glob("*.py")} == {spec.partition(":")[0] for spec in PARAMETERS}
+
+
+@pytest.mark.parametrize("spec", PARAMETERS)
+def test_recipe_loads_checks_and_has_the_published_size(spec):
+    run = runs.load(spec)
+    shapes = jax.tree.leaves(build(run.model).shapes)
+    count = sum(math.prod(s.shape) for s in shapes)
+    assert PARAMETERS[spec] in (None, count)
+    # What is saved is what was loaded.
+    from t2t import schema
+
+    assert schema.from_json(schema.to_json(run), runs.Run, "config") == run
+
+
+@pytest.mark.parametrize("name", sorted({spec.partition(":")[0] for spec in PARAMETERS}))
+def test_documented_commands_parse_and_load(name):
+    found = commands(name)
+    assert found and "Expected" in documentation(name)
+    for command in found:
+        program, *arguments = shlex.split(command)
+        module, options, overrides = cli.parse(arguments)
+        assert (program, module.__name__) == ("t2t", "t2t.commands.train")
+        assert options.config.partition(":")[0] == name
+        run = runs.load(options.config, overrides)
+        if run.mesh.fsdp > 1:
+            runs.check_devices(run, 8)
+        for path, _ in overrides:  # a command that names other data names all of it
+            if path.startswith("data.train.corpora"):
+                assert run.data.evaluation[0].source.paths[0].startswith("DIR/")
+
+
+@pytest.mark.parametrize("name", [s for s in PARAMETERS if ":" not in s])
+def test_an_argument_that_is_not_documented_is_refused(name):
+    with pytest.raises(runs.UserError, match="--config="):
+        runs.load(f"{name}:nonsense")
+
+
+def test_the_default_size_is_base():
+    for name in ("t5_1_0", "t5_1_1", "mt5", "umt5", "byt5"):
+        assert runs.load(name) == runs.load(f"{name}:base")
+        assert dataclasses.asdict(runs.load(name))["model"]["dtype"] == "bfloat16"
