@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from t2t.models.architecture import Architecture
-from t2t.models.parameters import Declare, wide
+from t2t.models.parameters import Declare, product_gradients, wide
 
 
 class Embedding(nnx.Module):
@@ -31,18 +31,7 @@ def to_vocabulary(x: jax.Array, kernel: jax.Array) -> jax.Array:
     return jnp.dot(x, kernel, preferred_element_type=wide(x.dtype))
 
 
-def _to_vocabulary_forward(x, kernel):
-    return to_vocabulary(x, kernel), (x, kernel)
-
-
-def _to_vocabulary_backward(saved, gradient):
-    x, kernel = saved
-    gradient = gradient.astype(x.dtype)
-    rows = (-1, gradient.shape[-1])
-    return (
-        jnp.dot(gradient, kernel.T),
-        jnp.dot(x.reshape(-1, x.shape[-1]).T, gradient.reshape(rows)),
-    )
-
-
-to_vocabulary.defvjp(_to_vocabulary_forward, _to_vocabulary_backward)
+to_vocabulary.defvjp(
+    lambda x, kernel: (to_vocabulary(x, kernel), (x, kernel)),
+    lambda saved, gradient: product_gradients(saved, gradient.astype(saved[0].dtype)),
+)

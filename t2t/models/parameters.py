@@ -72,7 +72,10 @@ def product(x: jax.Array, kernel: jax.Array) -> jax.Array:
     return jnp.dot(x, kernel)
 
 
-def _product_backward(saved, gradient):
+def product_gradients(
+    saved: tuple[jax.Array, jax.Array], gradient: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """The gradients of x and kernel, `saved`, from that of their product (see `product`)."""
     x, kernel = saved
     inputs, outputs = kernel.shape
     rows = x.reshape(-1, inputs), gradient.reshape(-1, outputs)
@@ -84,7 +87,7 @@ def _product_backward(saved, gradient):
     return jnp.dot(gradient, kernel.T), kernel_gradient
 
 
-product.defvjp(lambda x, kernel: (product(x, kernel), (x, kernel)), _product_backward)
+product.defvjp(lambda x, kernel: (product(x, kernel), (x, kernel)), product_gradients)
 
 
 # T5X initialises the kernels that touch heads with plain normals, all others with truncated ones.
