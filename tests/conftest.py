@@ -29,3 +29,22 @@ def shared_data() -> pathlib.Path:
     if not path.is_dir():
         pytest.skip("the shared data folder is not beside this checkout")
     return path
+
+
+@pytest.fixture
+def s3(monkeypatch):
+    """A client of an S3 server on this machine, which every library then takes for S3 itself."""
+    server_module = pytest.importorskip("moto.server")
+    import boto3
+
+    server = server_module.ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        yield boto3.client("s3")
+    finally:
+        server.stop()

@@ -1,34 +1,9 @@
-import dataclasses
-from typing import Literal
-
 import pytest
 
 from t2t import schema
 from t2t.errors import UserError
 from t2t.overrides import override
-
-
-@dataclasses.dataclass(frozen=True)
-class Cat:
-    lives: int = 9
-
-
-@dataclasses.dataclass(frozen=True)
-class Dog:
-    name: str
-    tricks: tuple[str, ...] = ()
-
-
-@dataclasses.dataclass(frozen=True)
-class House:
-    pet: Cat | Dog = Cat()
-    rooms: tuple[Cat, ...] = (Cat(1), Cat(2))
-    size: tuple[int, int] = (3, 4)
-    price: float = 1.0
-    garden: bool = False
-    style: Literal["plain", "ornate"] = "plain"
-    owner: str | None = None
-    floors: int = 2
+from tests.test_schema import Cat, Dog, House
 
 
 @pytest.mark.parametrize(

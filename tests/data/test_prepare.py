@@ -441,38 +441,24 @@ def test_real_text_equals_a_plain_encoding(tmp_path, shared_data):
 
 
 @pytest.mark.slow
-def test_store_on_s3(tmp_path, corpus, small_pieces, monkeypatch):
+def test_store_on_s3(tmp_path, corpus, small_pieces, monkeypatch, s3):
     """Prepared into and read from a local S3 server, by the same code and with the same content."""
-    server_module = pytest.importorskip("moto.server")
-    import boto3
-
     source, texts = corpus
     local = quiet(source, Bytes(), tmp_path / "out", workers=1)
-    server = server_module.ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        client = boto3.client("s3")
-        client.create_bucket(Bucket="bucket")
-        path = "s3://bucket/some/store"
-        with pytest.raises(UserError, match=f"^{path}: not a prepared token store"):
-            open_store(path)
-        with monkeypatch.context() as patch:
-            patch.setattr(token_store, "commit", lambda *a: (_ for _ in ()).throw(Interrupted))
-            with pytest.raises(Interrupted):
-                quiet(source, Bytes(), path, workers=1)
-        assert not token_store.is_committed(path)
-        store = quiet(source, Bytes(), path, workers=1)
-        assert store.fingerprint == local.fingerprint
-        assert_holds(store, texts)
-        keys = [item["Key"] for item in client.list_objects_v2(Bucket="bucket")["Contents"]]
-        assert not [key for key in keys if "staging" in key]
-        client.delete_object(Bucket="bucket", Key="some/store/tokens/c/0/0")
-        with pytest.raises(UserError, match=f"{path}/tokens/c/0/0: .* gone"):
-            open_store(path)
-    finally:
-        server.stop()
+    s3.create_bucket(Bucket="bucket")
+    path = "s3://bucket/some/store"
+    with pytest.raises(UserError, match=f"^{path}: not a prepared token store"):
+        open_store(path)
+    with monkeypatch.context() as patch:
+        patch.setattr(token_store, "commit", lambda *a: (_ for _ in ()).throw(Interrupted))
+        with pytest.raises(Interrupted):
+            quiet(source, Bytes(), path, workers=1)
+    assert not token_store.is_committed(path)
+    store = quiet(source, Bytes(), path, workers=1)
+    assert store.fingerprint == local.fingerprint
+    assert_holds(store, texts)
+    keys = [item["Key"] for item in s3.list_objects_v2(Bucket="bucket")["Contents"]]
+    assert not [key for key in keys if "staging" in key]
+    s3.delete_object(Bucket="bucket", Key="some/store/tokens/c/0/0")
+    with pytest.raises(UserError, match=f"{path}/tokens/c/0/0: .* gone"):
+        open_store(path)

@@ -243,25 +243,11 @@ def test_docstrings_are_prose_of_this_environment():
 
 
 @pytest.mark.slow
-def test_sources_in_an_object_store(monkeypatch):
-    server_module = pytest.importorskip("moto.server")
-    import boto3
-
-    server = server_module.ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        client = boto3.client("s3")
-        client.create_bucket(Bucket="texts")
-        lines = "".join(json.dumps({"text": text}) + "\n" for text in TEXTS).encode()
-        client.put_object(Bucket="texts", Key="a/1.jsonl.gz", Body=gzip.compress(lines))
-        client.put_object(Bucket="texts", Key="a/2.jsonl", Body=lines)
-        assert read(Jsonl(("s3://texts/a/*",))) == TEXTS * 2
-        with pytest.raises(UserError, match="s3://texts/a/3.jsonl"):
-            read(Jsonl(("s3://texts/a/3.jsonl",)))
-    finally:
-        server.stop()
+def test_sources_in_an_object_store(s3):
+    s3.create_bucket(Bucket="texts")
+    lines = "".join(json.dumps({"text": text}) + "\n" for text in TEXTS).encode()
+    s3.put_object(Bucket="texts", Key="a/1.jsonl.gz", Body=gzip.compress(lines))
+    s3.put_object(Bucket="texts", Key="a/2.jsonl", Body=lines)
+    assert read(Jsonl(("s3://texts/a/*",))) == TEXTS * 2
+    with pytest.raises(UserError, match="s3://texts/a/3.jsonl"):
+        read(Jsonl(("s3://texts/a/3.jsonl",)))
