@@ -15,7 +15,7 @@ VERBS = {
     "train": "Train a model; the same command resumes it.",
     "prepare": "Train the tokenizer and build the token stores of a configuration.",
     "inspect": "Print the exact batch of a step: text, tokens, rows, fill.",
-    "generate": "Fill the blanks (<extra_id_0>) of each input line.",
+    "generate": "Write an output for each input, or fill its blanks (<extra_id_0>).",
 }
 CONFIG_NOTE = """Any field of the configuration is set by --config.FIELD=VALUE, for instance
 --config.training.steps=500 --config.optimizer=AdamW --config.mesh.fsdp=4."""
