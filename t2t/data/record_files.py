@@ -183,6 +183,36 @@ def example_text(record: bytes, field: str) -> str:
         raise ValueError(f"feature {field!r}: {error}") from error
 
 
+def example_values(record: bytes) -> dict[str, list]:
+    """Every feature of a serialized tf.train.Example: texts, numbers or integers, as lists.
+
+    Raises ValueError where the record is none, or a text is not UTF-8.
+    """
+    values = {}
+    for name, feature in _example_features(record).items():
+        values[name] = []
+        for kind, content in _fields(feature):
+            try:
+                values[name] += _list_values(kind, content)
+            except (ValueError, IndexError, struct.error) as error:
+                raise ValueError(f"feature {name!r}: {error}") from error
+    return values
+
+
+def _list_values(kind: int, content: bytes) -> list:
+    """The values of a BytesList (kind 1), FloatList (2) or Int64List (3), numbers packed."""
+    if kind == 1:
+        return [utf8(value) for _, value in _fields(content)]
+    packed = b"".join(value for _, value in _fields(content))
+    if kind == 2:
+        return list(struct.unpack(f"<{len(packed) // 4}f", packed))
+    values, position = [], 0
+    while position < len(packed):
+        value, position = _varint(packed, position)
+        values.append(value - (1 << 64) if value >= 1 << 63 else value)
+    return values
+
+
 def _example_features(record: bytes) -> dict[str, bytes]:
     """Example {1: Features {1: repeated map entry {1: name, 2: Feature}}}, the Features unread."""
     try:

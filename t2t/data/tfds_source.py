@@ -214,3 +214,18 @@ def _records(path: str, format: str, begin: int, end: int) -> Iterator[bytes]:
     if format == "array_record":
         return record_files.array_records(path, begin, end)
     return record_files.tfrecords(path, begin, end)
+
+
+def whole_records(name: str, split: str, folder: str) -> Iterator[tuple[str, dict[str, list]]]:
+    """(place, {feature: values}) of every example of a prepared dataset, in its order.
+
+    folder: as `Tfds.data_dir`. Parts of a nested feature are joined by `/`. Raises UserError.
+    """
+    for part in parts(Tfds(name, split, field="", data_dir=folder), 1 << 30):
+        records = _records(part.path, part.format, part.begin, part.end)
+        for number, record in enumerate(records, part.begin):
+            place = f"{part.path}: record {number}"
+            try:
+                yield place, record_files.example_values(record)
+            except ValueError as error:
+                raise UserError(f"{place}: {error}") from error

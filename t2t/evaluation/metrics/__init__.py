@@ -1,0 +1,1 @@
+"""What judges predictions: one idea a file, all listed in `catalog`."""

@@ -1,0 +1,47 @@
+"""Every metric by name, an explicit table."""
+
+from t2t.errors import UserError, nearest
+from t2t.evaluation.metrics import (
+    accuracy,
+    bleu,
+    correlation,
+    edit_distance,
+    f1,
+    likelihood,
+    matthews,
+    question_answering,
+    rouge,
+)
+from t2t.evaluation.metrics.metric import Metric
+from t2t.evaluation.metrics.own_metric import own_metric
+
+METRICS: dict[str, Metric] = {
+    "accuracy": accuracy.ACCURACY,
+    "sequence_accuracy": accuracy.SEQUENCE_ACCURACY,
+    "exact_match": accuracy.EXACT_MATCH,
+    "f1": f1.F1,
+    "macro_f1": f1.MACRO_F1,
+    "matthews_corrcoef": matthews.MATTHEWS,
+    "pearson_corrcoef": correlation.PEARSON,
+    "spearman_corrcoef": correlation.SPEARMAN,
+    "squad": question_answering.SQUAD,
+    "trivia_qa": question_answering.TRIVIA_QA,
+    "record": question_answering.RECORD,
+    "bleu": bleu.BLEU,
+    "rouge": rouge.ROUGE,
+    "edit_distance": edit_distance.EDIT_DISTANCE,
+    "perplexity": likelihood.PERPLEXITY,
+    "bits_per_byte": likelihood.BITS_PER_BYTE,
+}
+
+
+def metric(name: str, where: str) -> Metric:
+    """The metric of that name, or the user's own. Raises UserError with the nearest name."""
+    if ":" in name:
+        return own_metric(name)
+    if name not in METRICS:
+        raise UserError(
+            f"{where}: no metric {name!r}{nearest(name, METRICS)}; there are "
+            f"{', '.join(METRICS)}, and your own as module:function or file.py:function"
+        )
+    return METRICS[name]

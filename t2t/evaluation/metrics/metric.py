@@ -1,0 +1,80 @@
+"""What a metric is: facts of every example, and scores of any collection of such facts.
+
+Splitting it so makes one definition serve the score itself, bootstrap intervals (the same scores of
+rows drawn again) and paired tests (rows exchanged between two systems).
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from t2t.errors import UserError
+
+
+class Judged(NamedTuple):
+    """A prediction beside the truth."""
+
+    truth: Any  # a label's number, a number, a text, or a tuple of right answers
+    value: Any  # the prediction as the task read it; None where it is no valid answer
+    group: tuple = ()  # examples judged together
+    classes: int = 0  # how many choices there are; 0 where anything may be written
+    target: str = ""
+    log_likelihood: float | None = None  # of the target, in nats
+    tokens: int = 0  # of the target, end of sequence included
+
+
+class Metric(NamedTuple):
+    """rows(judged) -> [N, K], one row what is drawn and exchanged as a whole; scores(rows) ->
+    {name: score}, percentages where T5's are. likelihood: it judges log-likelihoods of targets."""
+
+    rows: Callable[[Sequence[Judged]], np.ndarray]
+    scores: Callable[[np.ndarray], dict[str, float]]
+    likelihood: bool = False
+
+
+def library(name: str):
+    """Imports a package of the `eval` extra. Raises UserError that says how to get it."""
+    import importlib
+
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise UserError(
+            f"this metric needs the package {name.split('.')[0]}; pip install 't2t[eval]'"
+        ) from error
+
+
+def mean_percent(name: str) -> Callable[[np.ndarray], dict[str, float]]:
+    """The scores of a metric whose rows [N, 1] are averaged."""
+    return lambda rows: {name: 100 * float(rows[:, 0].mean())}
+
+
+def answers(truth) -> tuple:
+    """All right answers of an example."""
+    return tuple(truth) if isinstance(truth, tuple | list) else (truth,)
+
+
+def groups(judged: Sequence[Judged]) -> dict[tuple, list[Judged]]:
+    """The examples of each group, in order; an example of none is a group of its own."""
+    found: dict[tuple, list[Judged]] = {}
+    for number, one in enumerate(judged):
+        found.setdefault(one.group or ("alone", number), []).append(one)
+    return found
+
+
+def pair_counts(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(truths, predictions, how often) of the different pairs [truth, prediction, ...] in rows."""
+    truths, values = rows[:, 0].astype(int), rows[:, 1].astype(int)
+    low, width = values.min(), np.ptp(values) + 1
+    codes, counts = np.unique((truths * width) + values - low, return_counts=True)
+    return codes // width, codes % width + low, counts
+
+
+def label_pairs(judged: Sequence[Judged], invalid: int = -1) -> np.ndarray:
+    """Rows [truth, prediction] of label numbers, invalid predictions as `invalid`."""
+    if any(not isinstance(one.truth, int | np.integer) for one in judged):
+        raise UserError("this metric judges labels; the task has no `choices`")
+    return np.array(
+        [[one.truth, invalid if one.value is None else one.value] for one in judged], np.int64
+    )

@@ -1,0 +1,100 @@
+"""Predictions as the GLUE and SuperGLUE leaderboards take them: `CoLA.tsv`, `BoolQ.jsonl`, ..."""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from t2t.data import files
+from t2t.errors import UserError
+from t2t.evaluation.evaluate import Line
+
+
+class Form(NamedTuple):
+    """A task's file: its name without ending, the benchmark, and a read value as it writes it."""
+
+    name: str
+    benchmark: str
+    written: Callable[[Any], Any]
+
+
+def _named(*labels: str) -> Callable[[Any], str]:
+    return lambda value: labels[value or 0]
+
+
+def _integer(value: int | None) -> int:
+    return value or 0
+
+
+_ENTAILMENT = _named("entailment", "not_entailment")
+_NLI = _named("entailment", "neutral", "contradiction")
+_LOWER = _named("false", "true")
+
+FORMS: dict[str, Form] = {
+    "glue_cola": Form("CoLA", "GLUE", _integer),
+    "glue_sst2": Form("SST-2", "GLUE", _integer),
+    "glue_mrpc": Form("MRPC", "GLUE", _integer),
+    "glue_qqp": Form("QQP", "GLUE", _integer),
+    # The leaderboard wants 0 to 5.
+    "glue_stsb": Form("STS-B", "GLUE", lambda v: f"{min(max(v or 0.0, 0.0), 5.0):.3f}"),
+    "glue_mnli_matched": Form("MNLI-m", "GLUE", _NLI),
+    "glue_mnli_mismatched": Form("MNLI-mm", "GLUE", _NLI),
+    "glue_qnli": Form("QNLI", "GLUE", _ENTAILMENT),
+    "glue_rte": Form("RTE", "GLUE", _ENTAILMENT),
+    "glue_wnli": Form("WNLI", "GLUE", _integer),
+    "glue_wnli_simple": Form("WNLI", "GLUE", _integer),
+    "glue_ax": Form("AX", "GLUE", _NLI),
+    "super_glue_boolq": Form("BoolQ", "SuperGLUE", _LOWER),
+    "super_glue_cb": Form("CB", "SuperGLUE", _named("entailment", "contradiction", "neutral")),
+    "super_glue_copa": Form("COPA", "SuperGLUE", _integer),
+    "super_glue_multirc": Form("MultiRC", "SuperGLUE", _integer),
+    "super_glue_record": Form("ReCoRD", "SuperGLUE", lambda v: v or ""),
+    "super_glue_rte": Form("RTE", "SuperGLUE", _ENTAILMENT),
+    "super_glue_wic": Form("WiC", "SuperGLUE", _LOWER),
+    "super_glue_wsc": Form("WSC", "SuperGLUE", _named("False", "True")),
+    "super_glue_axb": Form("AX-b", "SuperGLUE", _ENTAILMENT),
+    "super_glue_axg": Form("AX-g", "SuperGLUE", _ENTAILMENT),
+}
+
+
+def submit(folder: str, task: str, lines: Sequence[Line]) -> str:
+    """Writes a task's file in `folder`/GLUE or `folder`/SuperGLUE; returns its path.
+
+    A prediction that is no valid answer is written as the first label (0, "").
+    Raises UserError for a task that no leaderboard takes.
+    """
+    if task not in FORMS:
+        raise UserError(f"--submission: {task} is in neither GLUE nor SuperGLUE")
+    form = FORMS[task]
+    if form.benchmark == "GLUE":
+        rows = [f"{line['id'][0]}\t{form.written(line['value'])}\n" for line in lines]
+        return _write(f"{folder}/GLUE/{form.name}.tsv", ["index\tprediction\n", *rows])
+    if form.name == "MultiRC":
+        objects = _multirc(lines)
+    else:
+        # ReCoRD's id is (passage, query): a query's own number is the last.
+        objects = [{"idx": line["id"][-1], "label": form.written(line["value"])} for line in lines]
+    return _write(
+        f"{folder}/SuperGLUE/{form.name}.jsonl",
+        [json.dumps(one, ensure_ascii=False) + "\n" for one in objects],
+    )
+
+
+def _multirc(lines: Sequence[Line]) -> list[dict]:
+    """Answers within questions within passages, as the test set has them."""
+    passages: dict[int, dict[int, list]] = {}
+    for line in lines:
+        passage, question, answer = line["id"]
+        answers = passages.setdefault(passage, {}).setdefault(question, [])
+        answers.append({"idx": answer, "label": _integer(line["value"])})
+    return [
+        {
+            "idx": passage,
+            "passage": {"questions": [{"idx": q, "answers": a} for q, a in questions.items()]},
+        }
+        for passage, questions in passages.items()
+    ]
+
+
+def _write(path: str, rows: Sequence[str]) -> str:
+    files.write_bytes(path, "".join(rows).encode())
+    return path

@@ -1,0 +1,235 @@
+"""SuperGLUE as T5 poses it: eight tasks, AX-b, AX-g, and DPR, which T5 trains on beside WSC.
+
+Files: the benchmark's folders or zips (`BoolQ/val.jsonl`), FewGLUE's 32 training examples each, or
+JSONL with TFDS's names. Lengths 512/62 (T5). Raffel et al. 2020, appendix D.
+"""
+
+import functools
+import re
+from collections.abc import Iterable, Iterator
+
+from t2t.tasks.labels import UNLABELLED, label_number, labelled, read_label
+from t2t.tasks.published_files import jsonl
+from t2t.tasks.task import Example, Layout, Placed, Record, Source, Task, text_answer
+from t2t.tasks.winograd import BOOLEANS, dpr_example, dpr_file, read_referent, wsc_example
+
+SPLITS = ("train", "validation", "test")
+LENGTHS = {"inputs_length": 512, "targets_length": 62}
+ENTAILMENT = ("entailment", "not_entailment")
+
+
+def _layouts(folder: str, name: str, read) -> tuple[Layout, ...]:
+    """The benchmark's own folder, its files alone (`superglue_CB.val.jsonl`), FewGLUE, TFDS-like."""
+    files = {"train": "train", "validation": "val", "test": "test"}
+
+    def named(pattern: str) -> tuple:
+        return tuple((split, (pattern.format(file),)) for split, file in files.items())
+
+    return (
+        Layout(named(folder + "/{}.jsonl"), read),
+        Layout(named(f"superglue_{folder}." + "{}.jsonl"), read),
+        Layout(tuple((s, (f"super_glue_{name}.{s}.jsonl",)) for s in SPLITS), jsonl),
+        Layout((("train", (f"fewglue.zip/FewGLUE/{folder}/train.jsonl",)),), read),
+    )
+
+
+def _task(name: str, folder: str, keys, labels, metrics, **changes) -> Task:
+    read = changes.pop("reader", jsonl)
+    lists = changes.pop("lists", ())
+    tfds = changes.pop("tfds", name)
+    made = {
+        "examples": labelled(changes.pop("benchmark", name), labels, keys),
+        "read": read_label,
+        "splits": SPLITS,
+        **changes,
+    }
+    return Task(
+        name=f"super_glue_{name}",
+        suite="SuperGLUE",
+        source=Source(f"super_glue/{tfds}", lists, _layouts(folder, name, read)),
+        metrics=metrics,
+        **made,
+        **LENGTHS,
+    )
+
+
+# --- MultiRC: one example an answer, judged by question -----------------------------------------
+
+
+def multirc_file(path: str) -> Iterator[Placed]:
+    """The benchmark's passages, flattened to (paragraph, question, answer) records."""
+    for place, passage in jsonl(path):
+        text, number = passage["passage"]["text"], passage["idx"]
+        for question in passage["passage"]["questions"]:
+            for answer in question["answers"]:
+                yield (
+                    place,
+                    {
+                        "paragraph": text,
+                        "question": question["question"],
+                        "answer": answer["text"],
+                        "label": answer.get("label"),
+                        "idx/paragraph": number,
+                        "idx/question": question["idx"],
+                        "idx/answer": answer["idx"],
+                    },
+                )
+
+
+def multirc_example(record: Record, split: str) -> Iterable[Example]:
+    """Question, answer, paragraph, without HTML; the answers to one question are one group."""
+    keys = ("question", "answer", "paragraph")
+    text = " ".join(["multirc", *(f"{key}: {record[key]}" for key in keys)])
+    text = re.sub("</?b>", "", text.replace("<br>", " "))
+    number = label_number(record.get("label"), BOOLEANS)
+    place = tuple(record[f"idx/{part}"] for part in ("paragraph", "question", "answer"))
+    target = UNLABELLED if number is None else BOOLEANS[number]
+    # T5 groups by the question's number alone: it is unique in the benchmark.
+    yield Example(text, target, number, group=place[1:2], id=place, choices=BOOLEANS)
+
+
+# --- ReCoRD: one example an answer in training, one a query when judged --------------------------
+
+
+def record_file(path: str) -> Iterator[Placed]:
+    """The benchmark's passages, flattened to queries; entities and answers are sorted sets."""
+    for place, passage in jsonl(path):
+        text = passage["passage"]["text"]
+        entities = {text[e["start"] : e["end"] + 1] for e in passage["passage"]["entities"]}
+        for query in passage["qas"]:
+            yield (
+                place,
+                {
+                    "passage": text,
+                    "query": query["query"],
+                    "entities": sorted(entities),
+                    "answers": sorted({answer["text"] for answer in query.get("answers", ())}),
+                    "idx/passage": passage["idx"],
+                    "idx/query": query["idx"],
+                },
+            )
+
+
+def record_example(record: Record, split: str) -> Iterable[Example]:
+    """`record query: ... entities: a, b passage: ...`, highlights joined to the passage.
+
+    In training every answer is an example of its own; elsewhere the first stands for all (T5 makes
+    the copies there too and counts one).
+    """
+    passage = re.sub("([.?!\"'])\n@highlight\n", r"\1 ", record["passage"])
+    passage = passage.replace("\n@highlight\n", ". ")
+    entities = ", ".join(record["entities"])
+    text = f"record query: {record['query']} entities: {entities} passage: {passage}"
+    answers = tuple(record["answers"])
+    place = (record["idx/passage"], record["idx/query"])
+    targets = answers if split == "train" else answers[:1]
+    for target in targets or (UNLABELLED,):
+        yield Example(text, target, answers or None, group=place, id=place)
+
+
+# --- The tasks ----------------------------------------------------------------------------------
+
+
+def _diagnostic(name: str, folder: str, examples, file: str) -> Task:
+    return Task(
+        name=f"super_glue_{name}",
+        suite="SuperGLUE",
+        source=Source(
+            f"super_glue/{name}",
+            layouts=(
+                Layout((("test", (f"{folder}/{folder}.jsonl",)),), jsonl),
+                Layout((("test", (f"{file}.test.jsonl",)),), jsonl),
+            ),
+        ),
+        splits=("test",),
+        examples=examples,
+        read=read_label,
+        metrics=("matthews_corrcoef",) if name == "axb" else ("accuracy",),
+        judged="test",
+        **LENGTHS,
+    )
+
+
+_NLI_KEYS = ("hypothesis", "premise")
+_rte = labelled("rte", ENTAILMENT, _NLI_KEYS)
+
+
+def _broad_coverage(record: Record, split: str) -> Iterable[Example]:
+    """AX-b, whose sentences T5 takes for premise and hypothesis."""
+    renamed = {"premise": record["sentence1"], "hypothesis": record["sentence2"]}
+    return _rte({**record, **renamed}, split)
+
+
+def _wsc_file(path: str) -> Iterator[Placed]:
+    for place, record in jsonl(path):
+        yield place, {**record, **record["target"]}
+
+
+_pairs = functools.partial(_task, keys=_NLI_KEYS)
+
+TASKS: tuple[Task, ...] = (
+    _task("boolq", "BoolQ", ("passage", "question"), BOOLEANS, ("accuracy",)),
+    _pairs(
+        "cb",
+        "CB",
+        labels=("entailment", "contradiction", "neutral"),
+        metrics=("macro_f1", "accuracy"),
+    ),
+    _task(
+        "copa",
+        "COPA",
+        ("choice1", "choice2", "premise", "question"),
+        ("choice1", "choice2"),
+        ("accuracy",),
+    ),
+    _task(
+        "multirc",
+        "MultiRC",
+        (),
+        BOOLEANS,
+        ("f1", "exact_match"),
+        reader=multirc_file,
+        examples=multirc_example,
+    ),
+    _task(
+        "record",
+        "ReCoRD",
+        (),
+        (),
+        ("record",),
+        reader=record_file,
+        lists=("entities", "answers"),
+        examples=record_example,
+        read=text_answer,
+    ),
+    _pairs("rte", "RTE", labels=ENTAILMENT, metrics=("accuracy",)),
+    _task("wic", "WiC", ("sentence1", "sentence2", "word"), BOOLEANS, ("accuracy",)),
+    _task(
+        "wsc",
+        "WSC",
+        (),
+        BOOLEANS,
+        ("accuracy",),
+        tfds="wsc.fixed",
+        reader=_wsc_file,
+        examples=wsc_example,
+        read=read_referent,
+    ),
+    _diagnostic("axb", "AX-b", _broad_coverage, "super_glue_axb"),
+    _diagnostic("axg", "AX-g", _rte, "super_glue_axg"),
+    Task(
+        name="dpr",
+        suite="SuperGLUE",
+        source=Source(
+            "definite_pronoun_resolution",
+            ("candidates",),
+            (Layout((("train", ("train.c.txt",)), ("test", ("test.c.txt",))), dpr_file),),
+        ),
+        splits=("train", "test"),
+        examples=dpr_example,
+        read=text_answer,
+        metrics=("accuracy",),
+        judged="test",
+        **LENGTHS,
+    ),
+)
