@@ -1,10 +1,10 @@
 """Accuracy: how many predictions are the right answer, exactly."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from t2t.evaluation.metrics.metric import Judged, Metric, answers, groups, mean_percent
+from t2t.evaluation.metrics.metric import Judged, Metric, answers, groups
 
 
 def _right(one: Judged) -> bool:
@@ -19,8 +19,12 @@ def _all_match(judged: Sequence[Judged]) -> np.ndarray:
     return np.array([[all(map(_right, group))] for group in groups(judged).values()], np.float64)
 
 
+def _share(name: str, rows: Callable[[Sequence[Judged]], np.ndarray]) -> Metric:
+    return Metric(rows, lambda found: {name: 100 * float(found[:, 0].mean())}, (name,))
+
+
 # Of labels and of whole texts; T5 calls the latter sequence accuracy.
-ACCURACY = Metric(_matches, mean_percent("accuracy"))
-SEQUENCE_ACCURACY = Metric(_matches, mean_percent("sequence_accuracy"))
+ACCURACY = _share("accuracy", _matches)
+SEQUENCE_ACCURACY = _share("sequence_accuracy", _matches)
 # MultiRC's: the groups (questions) of which every example is right.
-EXACT_MATCH = Metric(_all_match, mean_percent("exact_match"))
+EXACT_MATCH = _share("exact_match", _all_match)

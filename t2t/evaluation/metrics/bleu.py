@@ -5,13 +5,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from t2t.evaluation.metrics.metric import Judged, Metric, answers, library
+from t2t.evaluation.metrics.metric import Judged, Metric, answers
 
 
 @functools.cache
 def _counter():
     # effective_order changes sentences' own scores only, which are not used.
-    return library("sacrebleu").BLEU(
+    import sacrebleu
+
+    return sacrebleu.BLEU(
         tokenize="intl", smooth_method="exp", lowercase=False, effective_order=True
     )
 
@@ -26,8 +28,10 @@ def _rows(judged: Sequence[Judged]) -> np.ndarray:
 
 
 def _bleu(rows: np.ndarray) -> dict[str, float]:
+    import sacrebleu
+
     system, reference, *ngrams = rows.sum(axis=0).tolist()
-    score = library("sacrebleu").BLEU.compute_bleu(
+    score = sacrebleu.BLEU.compute_bleu(
         correct=ngrams[:4],
         total=ngrams[4:],
         sys_len=system,
@@ -39,4 +43,4 @@ def _bleu(rows: np.ndarray) -> dict[str, float]:
     return {"bleu": float(score.score)}
 
 
-BLEU = Metric(_rows, _bleu)
+BLEU = Metric(_rows, _bleu, ("bleu",), packages=("sacrebleu",))

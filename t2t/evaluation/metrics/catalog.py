@@ -1,5 +1,9 @@
 """Every metric by name, an explicit table."""
 
+import fnmatch
+import importlib.util
+from collections.abc import Iterable
+
 from t2t.errors import UserError, nearest
 from t2t.evaluation.metrics import (
     accuracy,
@@ -36,12 +40,36 @@ METRICS: dict[str, Metric] = {
 
 
 def metric(name: str, where: str) -> Metric:
-    """The metric of that name, or the user's own. Raises UserError with the nearest name."""
+    """The metric of that name, or the user's own.
+
+    Raises UserError with the nearest name, or saying how to get the packages that it needs.
+    """
     if ":" in name:
-        return own_metric(name)
+        return own_metric(name, where)
     if name not in METRICS:
         raise UserError(
             f"{where}: no metric {name!r}{nearest(name, METRICS)}; there are "
             f"{', '.join(METRICS)}, and your own as module:function or file.py:function"
         )
+    absent = [one for one in METRICS[name].packages if not importlib.util.find_spec(one)]
+    if absent:
+        raise UserError(
+            f"{where}: the metric {name} needs the package {absent[0]}; pip install 't2t[eval]'"
+        )
     return METRICS[name]
+
+
+def gives(metrics: Iterable[str], score: str) -> bool:
+    """Whether one of these metrics (names, as a task lists them) may give a score of that name."""
+    return any(
+        ":" in name or any(fnmatch.fnmatch(score, own) for own in METRICS[name].names)
+        for name in metrics
+    )
+
+
+def lower_is_better(score: str) -> bool:
+    """Whether less of a score is better; of a user's own it is taken that more is."""
+    return any(
+        one.lower and any(fnmatch.fnmatch(score, own) for own in one.names)
+        for one in METRICS.values()
+    )

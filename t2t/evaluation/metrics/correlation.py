@@ -5,12 +5,12 @@ or all truths, are equal.
 """
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from t2t.errors import UserError
-from t2t.evaluation.metrics.metric import Judged, Metric, library
+from t2t.evaluation.metrics.metric import Judged, Metric
 
 UNPARSABLE = -1.0
 
@@ -26,16 +26,17 @@ def _numbers(judged: Sequence[Judged]) -> np.ndarray:
         raise UserError("a correlation judges numbers; the task is not `numeric`") from None
 
 
-def _correlation(name: str, function: str) -> Callable[[np.ndarray], dict[str, float]]:
+def _correlation(name: str, function: str) -> Metric:
     def scores(rows: np.ndarray) -> dict[str, float]:
-        correlate = getattr(library("scipy.stats"), function)
+        from scipy import stats
+
         if len(rows) < 2 or np.ptp(rows, axis=0).min() == 0:
             return {name: float("nan")}
         with warnings.catch_warnings(action="ignore"):
-            return {name: 100 * float(correlate(rows[:, 0], rows[:, 1])[0])}
+            return {name: 100 * float(getattr(stats, function)(rows[:, 0], rows[:, 1])[0])}
 
-    return scores
+    return Metric(_numbers, scores, (name,), packages=("scipy",))
 
 
-PEARSON = Metric(_numbers, _correlation("pearson_corrcoef", "pearsonr"))
-SPEARMAN = Metric(_numbers, _correlation("spearman_corrcoef", "spearmanr"))
+PEARSON = _correlation("pearson_corrcoef", "pearsonr")
+SPEARMAN = _correlation("spearman_corrcoef", "spearmanr")

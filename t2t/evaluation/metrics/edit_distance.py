@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from t2t.evaluation.metrics.metric import Judged, Metric, answers, library
+from t2t.evaluation.metrics.metric import Judged, Metric, answers
 
 
 def words(text: str) -> list[str]:
@@ -14,10 +14,16 @@ def words(text: str) -> list[str]:
 
 
 def _rows(judged: Sequence[Judged]) -> np.ndarray:
-    distance = library("rapidfuzz.distance").Levenshtein.distance
+    from rapidfuzz.distance import Levenshtein
+
     return np.array(
         [
-            [min(distance(words(one.value or ""), words(text)) for text in answers(one.truth))]
+            [
+                min(
+                    Levenshtein.distance(words(one.value or ""), words(text))
+                    for text in answers(one.truth)
+                )
+            ]
             for one in judged
         ],
         np.int64,
@@ -35,4 +41,4 @@ def _scores(rows: np.ndarray) -> dict[str, float]:
     }
 
 
-EDIT_DISTANCE = Metric(_rows, _scores)
+EDIT_DISTANCE = Metric(_rows, _scores, ("*_edit",), packages=("rapidfuzz",), lower=True)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from t2t.errors import UserError
-from t2t.evaluation.metrics.metric import Judged, Metric, label_pairs, library, pair_counts
+from t2t.evaluation.metrics.metric import Judged, Metric, label_pairs, pair_counts
 
 
 def _binary_rows(judged: Sequence[Judged]) -> np.ndarray:
@@ -19,10 +19,10 @@ def _binary_rows(judged: Sequence[Judged]) -> np.ndarray:
 
 
 def _binary(rows: np.ndarray) -> dict[str, float]:
+    from sklearn.metrics import f1_score
+
     truths, values, counts = pair_counts(rows)
-    score = library("sklearn.metrics").f1_score(
-        truths, values, sample_weight=counts, labels=[0, 1], zero_division=0
-    )
+    score = f1_score(truths, values, sample_weight=counts, labels=[0, 1], zero_division=0)
     return {"f1": 100 * float(score)}
 
 
@@ -34,9 +34,11 @@ def _macro_rows(judged: Sequence[Judged]) -> np.ndarray:
 
 def _macro(rows: np.ndarray) -> dict[str, float]:
     """A prediction that is no label misses its class and adds to no other."""
+    from sklearn.metrics import f1_score
+
     classes = int(rows[0, 2])
     truths, values, counts = pair_counts(rows)
-    score = library("sklearn.metrics").f1_score(
+    score = f1_score(
         truths,
         values,
         sample_weight=counts,
@@ -47,5 +49,5 @@ def _macro(rows: np.ndarray) -> dict[str, float]:
     return {f"mean_{classes}class_f1": 100 * float(score)}
 
 
-F1 = Metric(_binary_rows, _binary)
-MACRO_F1 = Metric(_macro_rows, _macro)
+F1 = Metric(_binary_rows, _binary, ("f1",), packages=("sklearn",))
+MACRO_F1 = Metric(_macro_rows, _macro, ("mean_*class_f1",), packages=("sklearn",))

@@ -28,5 +28,5 @@ def _bits_per_byte(rows: np.ndarray) -> dict[str, float]:
     return {"bits_per_byte": float(nats / math.log(2) / size) if size else float("nan")}
 
 
-PERPLEXITY = Metric(_rows, _perplexity, likelihood=True)
-BITS_PER_BYTE = Metric(_rows, _bits_per_byte, likelihood=True)
+PERPLEXITY = Metric(_rows, _perplexity, ("perplexity",), likelihood=True, lower=True)
+BITS_PER_BYTE = Metric(_rows, _bits_per_byte, ("bits_per_byte",), likelihood=True, lower=True)

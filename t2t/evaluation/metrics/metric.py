@@ -26,28 +26,18 @@ class Judged(NamedTuple):
 
 class Metric(NamedTuple):
     """rows(judged) -> [N, K], one row what is drawn and exchanged as a whole; scores(rows) ->
-    {name: score}, percentages where T5's are. likelihood: it judges log-likelihoods of targets."""
+    {name: score}, percentages where T5's are.
+
+    names: of the scores, as fnmatch patterns. packages: of the `eval` extra, that it imports.
+    likelihood: it judges log-likelihoods of targets. lower: less is better.
+    """
 
     rows: Callable[[Sequence[Judged]], np.ndarray]
     scores: Callable[[np.ndarray], dict[str, float]]
+    names: tuple[str, ...]
+    packages: tuple[str, ...] = ()
     likelihood: bool = False
-
-
-def library(name: str):
-    """Imports a package of the `eval` extra. Raises UserError that says how to get it."""
-    import importlib
-
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise UserError(
-            f"this metric needs the package {name.split('.')[0]}; pip install 't2t[eval]'"
-        ) from error
-
-
-def mean_percent(name: str) -> Callable[[np.ndarray], dict[str, float]]:
-    """The scores of a metric whose rows [N, 1] are averaged."""
-    return lambda rows: {name: 100 * float(rows[:, 0].mean())}
+    lower: bool = False
 
 
 def answers(truth) -> tuple:

@@ -65,6 +65,7 @@ def _by_query(judged: Sequence[Judged]) -> np.ndarray:
     return SQUAD.rows([copies[0] for copies in groups(judged).values()])
 
 
-SQUAD = Metric(_rows(squad_normalized), _scores)
-TRIVIA_QA = Metric(_rows(trivia_qa_normalized), _scores)
-RECORD = Metric(_by_query, _scores)
+_NAMES = ("em", "f1")
+SQUAD = Metric(_rows(squad_normalized), _scores, _NAMES)
+TRIVIA_QA = Metric(_rows(trivia_qa_normalized), _scores, _NAMES)
+RECORD = Metric(_by_query, _scores, _NAMES)

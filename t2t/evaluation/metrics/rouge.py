@@ -8,14 +8,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from t2t.evaluation.metrics.metric import Judged, Metric, answers, library
+from t2t.evaluation.metrics.metric import Judged, Metric, answers
 
 KINDS = ("rouge1", "rouge2", "rougeLsum")
 
 
 @functools.cache
 def _scorer():
-    return library("rouge_score.rouge_scorer").RougeScorer(KINDS, use_stemmer=False)
+    from rouge_score import rouge_scorer
+
+    return rouge_scorer.RougeScorer(KINDS, use_stemmer=False)
 
 
 def _with_lines(text: str) -> str:
@@ -35,4 +37,4 @@ def _scores(rows: np.ndarray) -> dict[str, float]:
     return dict(zip(KINDS, (100 * rows.mean(axis=0)).tolist(), strict=True))
 
 
-ROUGE = Metric(_rows, _scores)
+ROUGE = Metric(_rows, _scores, KINDS, packages=("rouge_score",))
