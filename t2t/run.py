@@ -17,7 +17,12 @@ import fsspec
 from t2t import overrides as command_line
 from t2t import recipes, schema
 from t2t.data.config import Data
-from t2t.data.tokenizer_config import SentencePiece, Tokenizer, TrainedSentencePiece
+from t2t.data.tokenizer_config import (
+    RunTokenizer,
+    SentencePiece,
+    Tokenizer,
+    TrainedSentencePiece,
+)
 from t2t.data.tokenizers import Vocabulary
 from t2t.data.tokenizers import load as load_tokenizer
 from t2t.errors import Failure, UserError, nearest
@@ -27,6 +32,7 @@ from t2t.objectives.implementations import implementation
 from t2t.parallel.mesh_config import AXES, Mesh
 from t2t.training.checkpoint_config import Checkpoints
 from t2t.training.config import Evaluation, Monitoring, Training
+from t2t.training.initial_config import FromRun, Initial
 from t2t.training.optimizer_config import Optimizer
 from t2t.training.schedule_config import Cosine, Linear, Schedule
 
@@ -44,6 +50,9 @@ RESUMABLE = (
     r"data\.evaluation(\[.*)?",
     r"data\.(batch_size|batch_ramp|evaluation_batch_size|read_ahead|workers|cache_dir)(\[.*)?",
 )
+_IN_A_FILE = (SentencePiece, RunTokenizer)
+# What may differ between a model and the one whose parameters it begins with.
+_NOT_OF_PARAMETERS = ("dropout", "dtype", "layers", "remat")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +70,7 @@ class Run:
     checkpoints: Checkpoints = Checkpoints()
     mesh: Mesh = Mesh()
     monitoring: Monitoring = Monitoring()
+    initial: Initial | None = None
 
 
 def check(run: Run) -> None:
@@ -70,11 +80,14 @@ def check(run: Run) -> None:
     """
     schema.check_types(run, Run, "config")
     for field in dataclasses.fields(run):
-        getattr(run, field.name).check(f"config.{field.name}")
+        if getattr(run, field.name) is not None:
+            getattr(run, field.name).check(f"config.{field.name}")
     _check_steps(run)
     _check_best_metric(run)
     _check_mesh(run, {axis: max(getattr(run.mesh, axis), 1) for axis in AXES})
-    if not isinstance(run.tokenizer, SentencePiece):  # that one is in a file: check_inputs
+    if isinstance(run.tokenizer, RunTokenizer) and not (run.tokenizer.path or run.initial):
+        raise UserError("config.tokenizer.path: names no run, and config.initial is none")
+    if not isinstance(run.tokenizer, _IN_A_FILE):  # those: check_inputs
         check_vocabulary(run, _known_vocabulary(run.tokenizer))
 
 
@@ -149,12 +162,15 @@ def check_devices(run: Run, devices: int) -> None:
     _check_mesh(run, mesh_shape(run.mesh, devices))
 
 
-def check_inputs(run: Run) -> None:
+def check_inputs(run: Run, workdir: str = "") -> None:
     """Checks that every file named exists and that a given vocabulary fits, before all that is slow.
 
-    Raises: UserError naming the corpus and the file, or the vocabulary.
+    workdir: the run's directory; where it holds a checkpoint its own copy of the vocabulary counts,
+    and what `config.initial` names is not needed any more.
+    Raises: UserError naming the corpus and the file, the vocabulary, or the initial run.
     """
     from t2t.data import sources
+    from t2t.training.inputs import open_tokenizer, steps_in
 
     for key, corpora in (
         ("train.corpora", run.data.train.corpora),
@@ -165,12 +181,35 @@ def check_inputs(run: Run) -> None:
                 sources.names(corpus.source)
             except UserError as error:
                 raise UserError(f"config.data.{key}[{i}].source: {error}") from None
-    if isinstance(run.tokenizer, SentencePiece):
+    if not (workdir and steps_in(f"{workdir}/checkpoints")):
+        _check_initial(run)
+    if isinstance(run.tokenizer, _IN_A_FILE):
         try:
-            vocabulary = load_tokenizer(run.tokenizer).vocabulary
+            vocabulary = open_tokenizer(run, lambda text: None, workdir).vocabulary
         except UserError as error:
             raise UserError(f"config.tokenizer.path: {error}") from None
         check_vocabulary(run, vocabulary)
+
+
+def _check_initial(run: Run) -> None:
+    """Checks that the run to begin with is there and that its model is this one.
+
+    Raises: UserError showing every field in which the models differ.
+    """
+    if not isinstance(run.initial, FromRun):
+        return
+    path = run.initial.path
+    base = load_saved(path)
+    if base is None:
+        raise UserError(f"config.initial.path: {path} holds no run (no {CONFIG})")
+    allowed = {f"config.model.{name}" for name in _NOT_OF_PARAMETERS}
+    differing = [
+        f"{key}: {ours!r} here, {theirs!r} in {path}"
+        for key, (theirs, ours) in schema.difference(base.model, run.model, "config.model").items()
+        if key not in allowed
+    ]
+    if differing:
+        raise UserError(f"{'; '.join(differing)} (config.initial.path); set it to what it is there")
 
 
 def _known_vocabulary(tokenizer: Tokenizer) -> Vocabulary:

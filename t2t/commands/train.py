@@ -34,7 +34,7 @@ def execute(options, overrides: list[tuple[str, str]]) -> None:
     run = runs.load(options.config, overrides)
     workdir = options.workdir.rstrip("/") or default_workdir(options.config)
     runs.check_directory(run, workdir)
-    runs.check_inputs(run)
+    runs.check_inputs(run, workdir)
     runs.check_devices(run, _devices(run))
     try:
         record = runs.open_directory(run, workdir)

@@ -1,4 +1,4 @@
-"""Which tokenizer: a given SentencePiece vocabulary, one trained on the corpus itself, or bytes."""
+"""Which tokenizer: a given SentencePiece vocabulary, one trained on the corpus, bytes, a run's own."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -76,4 +76,17 @@ class Bytes:
         _check_extra_ids(self.extra_ids, where)
 
 
-Tokenizer: TypeAlias = SentencePiece | TrainedSentencePiece | Bytes
+@dataclass(frozen=True)
+class RunTokenizer:
+    """The very vocabulary that another run was trained with, from the copy in its directory.
+
+    path: that run's directory; empty: the one that `config.initial` begins with.
+    """
+
+    path: str = ""
+
+    def check(self, where: str) -> None:
+        """Nothing to check: `t2t.run.check` knows what `path` may stand for."""
+
+
+Tokenizer: TypeAlias = SentencePiece | TrainedSentencePiece | Bytes | RunTokenizer

@@ -162,29 +162,35 @@ def _agreed(problem: str | None) -> str | None:
     return problem or (f"process {int(np.argmax(bad))} could not read it" if bad.any() else None)
 
 
-def _check_names(where: str, manifest: dict, wanted: dict, whole: bool) -> None:
+def _check_names(where: str, manifest: dict, wanted: dict, within: str | None) -> None:
+    """Checks that what is wanted is there, and nothing else whose name begins with `within`."""
     leaves = manifest["leaves"]
+    problems = []
     for name, leaf in wanted.items():
         if name not in leaves:
-            raise UserError(
-                f"{where}: has no {name}{nearest(name, leaves)}; "
-                "the model or optimizer is not the one that was saved"
+            problems.append(f"has no {name}{nearest(name, leaves)}")
+        elif tuple(leaves[name]["shape"]) != tuple(leaf.shape):
+            problems.append(
+                f"{name} has shape {tuple(leaves[name]['shape'])} there and "
+                f"{tuple(leaf.shape)} in this run"
             )
-        if tuple(leaves[name]["shape"]) != tuple(leaf.shape):
-            raise UserError(
-                f"{where}: {name} has shape {tuple(leaves[name]['shape'])} there and "
-                f"{tuple(leaf.shape)} in this run; the model is not the one that was saved"
-            )
-    extra = sorted(set(leaves) - set(wanted)) if whole else []
-    if extra:
+    if within is not None:
+        problems += [
+            f"holds {name}, which this run has not"
+            for name in sorted(set(leaves) - set(wanted))
+            if name.startswith(within)
+        ]
+    if problems:
+        more = f"; and {len(problems) - 8} more" if len(problems) > 8 else ""
         raise UserError(
-            f"{where}: holds {extra[0]}, which this run has not"
-            f"{f' (and {len(extra) - 1} more)' if len(extra) > 1 else ''}; "
+            f"{where}: {'; '.join(problems[:8])}{more}; "
             "the model or optimizer is not the one that was saved"
         )
 
 
-def _read(directory, step: int, abstract: Any, verify: bool, whole: bool) -> tuple[Any, dict]:
+def _read(
+    directory, step: int, abstract: Any, verify: bool, within: str | None
+) -> tuple[Any, dict]:
     """Returns (arrays like `abstract`, manifest). Raises: Unsound, UserError."""
     where = f"{directory}/{step}"
     problem = manifest = None
@@ -196,7 +202,7 @@ def _read(directory, step: int, abstract: Any, verify: bool, whole: bool) -> tup
         raise Unsound(problem)
     wanted = named_leaves(abstract)
     stored = {name: _as_stored(leaf) for name, leaf in wanted.items()}
-    _check_names(where, manifest, stored, whole)
+    _check_names(where, manifest, stored, within)
     leaves = manifest["leaves"]
     stored = {
         name: jax.ShapeDtypeStruct(x.shape, jnp.dtype(leaves[name]["dtype"]), sharding=x.sharding)
@@ -247,7 +253,7 @@ def read_newest(
     step: int | None = None,
     *,
     verify: bool = True,
-    whole: bool = True,
+    within: str | None = "",
     say: Callable[[str], None] = to_stderr,
 ) -> tuple[int, Any, dict, list[int]]:
     """Returns (step, state, record, unsound steps passed over).
@@ -255,7 +261,8 @@ def read_newest(
     abstract: a tree of ShapeDtypeStructs with shardings (without one: the first device). Arrays are
     restored as they were stored, verified, and then cast leaf by leaf to the dtypes asked for.
     step None falls back from unsound steps to the newest sound one, with a line for each.
-    whole: the step must hold nothing that `abstract` has not.
+    within: of the names that begin so, the step must hold none that `abstract` has not (None: it
+    may hold anything more).
     Raises: UserError where the step does not exist, or holds other names or shapes than asked for;
     Failure where no step is sound.
     """
@@ -270,7 +277,7 @@ def read_newest(
     unsound = []
     for candidate in reversed(available) if step is None else [step]:
         try:
-            state, manifest = _read(directory, candidate, abstract, verify, whole)
+            state, manifest = _read(directory, candidate, abstract, verify, within)
             return candidate, state, manifest["record"], unsound
         except Unsound as error:
             if step is not None:
@@ -291,6 +298,6 @@ def restore_parameters(
     abstract_params: like `state["params"]` or a subtree of it from the root, ShapeDtypeStructs with
     shardings. Raises: as `read_newest`.
     """
-    return read_newest(directory, {"params": abstract_params}, step, verify=verify, whole=False)[1][
+    return read_newest(directory, {"params": abstract_params}, step, verify=verify, within=None)[1][
         "params"
     ]

@@ -6,8 +6,11 @@ from typing import NamedTuple
 
 from t2t.data import prepare, tokenizers
 from t2t.data.batches import Samples, evaluation_samples, training_samples
-from t2t.data.tokenizer_config import TrainedSentencePiece
+from t2t.data.tokenizer_config import RunTokenizer, TrainedSentencePiece
+from t2t.data.tokenizer_files import kept
+from t2t.errors import UserError
 from t2t.monitoring.compile_cache import cache_root
+from t2t.training.checkpoint_reading import steps_in
 
 
 class Inputs(NamedTuple):
@@ -36,14 +39,18 @@ def cache_folder(run) -> str:
 
 
 def open_inputs(
-    run, say: Callable[[str], None], workers: int | None = None, check: Callable | None = None
+    run,
+    say: Callable[[str], None],
+    workers: int | None = None,
+    check: Callable | None = None,
+    workdir: str = "",
 ) -> Inputs:
     """Opens (training or preparing what is missing) the tokenizer and every corpus of a run.
 
-    check(vocabulary) is called before anything long is prepared.
+    check(vocabulary) is called before anything long is prepared. workdir: see `open_tokenizer`.
     Raises: UserError naming the corpus, file and place of what cannot be used.
     """
-    tokenizer = open_tokenizer(run, say)
+    tokenizer = open_tokenizer(run, say, workdir)
     if check is not None:
         check(tokenizer.vocabulary)
     opened: dict = {}
@@ -66,8 +73,20 @@ def open_inputs(
     )
 
 
-def open_tokenizer(run, say: Callable[[str], None]) -> tokenizers.Tokenizer:
-    """Loads the vocabulary; one to be trained is trained on the training corpora, once, and kept."""
+def open_tokenizer(run, say: Callable[[str], None], workdir: str = "") -> tokenizers.Tokenizer:
+    """Loads the vocabulary; one to be trained is trained on the training corpora, once, and kept.
+
+    workdir: a run's directory; where it holds a checkpoint its own copy is the vocabulary.
+    """
+    own = kept(workdir) if workdir and steps_in(f"{workdir}/checkpoints") else None
+    if own is not None:
+        return own
+    if isinstance(run.tokenizer, RunTokenizer):
+        path = run.tokenizer.path or run.initial.path
+        theirs = kept(path)
+        if theirs is None:
+            raise UserError(f"{path}: holds no vocabulary (no tokenizer.json)")
+        return theirs
     if not isinstance(run.tokenizer, TrainedSentencePiece):
         return tokenizers.load(run.tokenizer)
     from t2t.data import tokenizer_training

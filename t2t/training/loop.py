@@ -12,6 +12,7 @@ import jax
 from t2t.data.batches import Samples
 from t2t.data.feed import Feed
 from t2t.data.order import continue_schedule
+from t2t.data.tokenizer_files import keep
 from t2t.errors import UserError
 from t2t.monitoring import compile_cache
 from t2t.monitoring.metrics import MetricWriter, is_remote
@@ -19,9 +20,9 @@ from t2t.monitoring.model_table import model_table, parameter_count
 from t2t.monitoring.profiler import Profile
 from t2t.monitoring.progress import Progress, duration
 from t2t.parallel import sharding
-from t2t.training import heldout
+from t2t.training import heldout, initial
 from t2t.training import programs as program_builder
-from t2t.training.checkpoints import CheckpointStore, open_checkpoints
+from t2t.training.checkpoints import CheckpointStore, open_checkpoints, steps_in
 from t2t.training.compilation import CompiledSteps
 from t2t.training.diagnosis import debug_step
 from t2t.training.faults import StopRequest, Watchdog, device_failures
@@ -59,8 +60,14 @@ def train(run, workdir: str, *, check_vocabulary, record: dict, debug: bool = Fa
         # -------------------------------------------------------------- inputs: prepared or opened
         watchdog.phase("opening inputs", limited=False)
         clock, inputs = time.monotonic(), None
+
+        def check(vocabulary) -> None:
+            check_vocabulary(vocabulary)
+            if run.initial is not None and not steps_in(f"{workdir}/checkpoints"):
+                initial.check_vocabulary(run.initial, vocabulary)
+
         with stop.leaving_at_once():
-            inputs = open_inputs(run, say, check=check_vocabulary)
+            inputs = open_inputs(run, say, check=check, workdir=workdir)
         if inputs is None:
             say(f"{stop.reason} before the first step: nothing to save")
             return
@@ -70,10 +77,10 @@ def train(run, workdir: str, *, check_vocabulary, record: dict, debug: bool = Fa
         watchdog.phase("restoring or initialising")
         checkpoints = open_checkpoints(f"{workdir}/checkpoints", run.checkpoints)
         opened.callback(checkpoints.close)
-        start, state, pieces = _first_state(run, programs, inputs, checkpoints, workdir, say)
-        record = {**record, **_identity(inputs), "batch_pieces": [list(p) for p in pieces]}
+        start, state, begun_with = _first_state(run, programs, inputs, checkpoints, workdir, say)
+        record = {**record, **begun_with}
         samples = dataclasses.replace(
-            inputs.train, pieces=pieces, among=run.training.repeat_samples
+            inputs.train, pieces=record["batch_pieces"], among=run.training.repeat_samples
         )
         writer = MetricWriter(workdir, start, run.monitoring.tensorboard)
         opened.callback(writer.close)
@@ -168,25 +175,36 @@ def _first_state(
     checkpoints: CheckpointStore,
     workdir: str,
     say: Callable,
-) -> tuple[int, dict, tuple]:
-    """Returns (steps done, state, batch schedule): of the newest sound checkpoint, or of a new run.
+) -> tuple[int, dict, dict]:
+    """Returns (steps done, state, what every checkpoint records of how the run began).
 
+    The state is that of the newest sound checkpoint, or of a new run: drawn at random, or begun with
+    the parameters of `run.initial`.
     Raises: UserError where vocabulary or text is no longer what the run began with.
     """
+    identity = _identity(inputs)
     if checkpoints.latest_step() is None:
         if os.path.exists(os.path.join(workdir, "metrics.jsonl")):
             say("starting over: no checkpoint was finished before")
+        if jax.process_index() == 0:
+            keep(inputs.tokenizer, workdir)
         key = program_builder.init_key(run.training.seed)
-        return 0, programs.init(key), run.data.pieces()
+        record = {**identity, "batch_pieces": run.data.pieces()}
+        if run.initial is None:
+            return 0, programs.init(key), record
+        given, origin = initial.initial_parameters(run.initial, programs.shapes["params"], say)
+        return 0, programs.begin(key, given), {**record, "initial": origin}
     start, state, saved = checkpoints.restore(programs.shapes)
-    for what, found in _identity(inputs).items():
+    for what, found in identity.items():
         if what in saved and saved[what] != found:
             raise UserError(
                 f"{workdir}: the {what} is no longer what the run began with "
                 f"({saved[what]} -> {found}); put it back, or give another --workdir"
             )
     say(f"resumed from step {start} of {workdir}")
-    return start, state, continue_schedule(saved["batch_pieces"], run.data.pieces(), start)
+    pieces = continue_schedule(saved["batch_pieces"], run.data.pieces(), start)
+    origin = {"initial": saved["initial"]} if "initial" in saved else {}
+    return start, state, {**identity, "batch_pieces": pieces, **origin}
 
 
 def _identity(inputs: Inputs) -> dict[str, str]:

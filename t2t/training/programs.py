@@ -27,6 +27,7 @@ class Programs(NamedTuple):
     shapes: dict  # of the state: ShapeDtypeStructs with shardings
     axes: dict  # of the state: logical axis names
     init: Callable  # (key) -> state, born sharded
+    begin: Callable  # (key, given parameters) -> state; donates what is given
     train: Callable  # (state, batch) -> (state, metrics); donates the state
     evaluate: Callable  # (params, frozen, carry, batch) -> sums
     learning_rate: Callable  # (step) -> learning rate
@@ -53,8 +54,8 @@ def build(run, devices: list | None = None) -> Programs:
     learning_rate = schedules.schedule(run.schedule, run.training.steps)
     optimizer = optimizers.build(run.optimizer, learning_rate, model.axes)
 
-    def init(key: jax.Array) -> dict:
-        params = model.init(key)
+    def begin(key: jax.Array, params: dict) -> dict:
+        del key
         return {
             "params": params,
             "frozen": {},
@@ -62,6 +63,9 @@ def build(run, devices: list | None = None) -> Programs:
             "opt_state": optimizer.init(params),
             "step": jnp.zeros((), jnp.int32),
         }
+
+    def init(key: jax.Array) -> dict:
+        return begin(key, model.init(key))
 
     shapes = jax.eval_shape(init, jax.random.key(0))
     axes = {
@@ -93,6 +97,7 @@ def build(run, devices: list | None = None) -> Programs:
         shapes=shapes,
         axes=axes,
         init=jax.jit(init, out_shardings=layout),
+        begin=jax.jit(begin, donate_argnums=1, out_shardings=layout),
         train=jax.jit(step, donate_argnums=0, out_shardings=(layout, whole)),
         evaluate=jax.jit(steps.evaluation_step(plain_loss), out_shardings=whole),
         learning_rate=learning_rate,

@@ -28,4 +28,4 @@ def restored(run, workdir: str, step: int | None = None):
         lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=single), model.shapes
     )
     params = restore_parameters(folder, steps[-1] if step is None else step, shapes)
-    return model, params, open_tokenizer(run, lambda text: None)
+    return model, params, open_tokenizer(run, lambda text: None, workdir)

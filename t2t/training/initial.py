@@ -1,0 +1,69 @@
+"""The parameters that a run begins with when they are not drawn at random.
+
+A variant of `Initial` is a branch of each function here.
+"""
+
+from collections.abc import Callable
+
+from t2t.data.tokenizers import Vocabulary
+from t2t.errors import UserError
+from t2t.training.checkpoint_reading import Unsound, read_manifest, read_newest, steps_in
+from t2t.training.initial_config import FromRun, Initial
+
+
+def initial_parameters(
+    initial: Initial, wanted: dict, say: Callable[[str], None]
+) -> tuple[dict, dict]:
+    """Returns (parameters, what every checkpoint of the run records of where they came from).
+
+    wanted: the model's parameters as ShapeDtypeStructs with shardings. Arrays are read straight
+    onto the mesh and cast leaf by leaf.
+    Raises: UserError naming every leaf that is missing there, of another shape, or not wanted;
+    Failure where no checkpoint is sound.
+    """
+    match initial:
+        case FromRun(path, step):
+            found, state, record, _ = read_newest(
+                _folder(path), {"params": wanted}, step, within="params/", say=say
+            )
+            say(f"begins with the parameters of {path}, step {found}")
+            return state["params"], {"path": path, "step": found, "tokenizer": record["tokenizer"]}
+
+
+def check_vocabulary(initial: Initial, vocabulary: Vocabulary) -> None:
+    """Checks that a vocabulary is the one that the initial parameters were trained with.
+
+    Raises: UserError that says how to take that one.
+    """
+    match initial:
+        case FromRun(path, step):
+            theirs = _record(path, step)["tokenizer"]
+            if theirs != vocabulary.fingerprint:
+                raise UserError(
+                    f"config.tokenizer: its vocabulary (fingerprint {vocabulary.fingerprint}) is "
+                    f"not the one that {path} was trained with ({theirs}); "
+                    "--config.tokenizer=RunTokenizer takes that one"
+                )
+
+
+def _folder(path: str) -> str:
+    return f"{path.rstrip('/')}/checkpoints"
+
+
+def _record(path: str, step: int | None) -> dict:
+    """Returns the record of a step, or of the newest one whose manifest can be read."""
+    folder = _folder(path)
+    steps = steps_in(folder)
+    if not steps:
+        raise UserError(f"config.initial.path: {folder}: no checkpoint was finished there")
+    if step is not None and step not in steps:
+        raise UserError(
+            f"config.initial.step: {folder} has no step {step}; it has {', '.join(map(str, steps))}"
+        )
+    reasons = []
+    for candidate in reversed(steps) if step is None else [step]:
+        try:
+            return read_manifest(folder, candidate)["record"]
+        except Unsound as error:
+            reasons.append(f"{candidate}: {error}")
+    raise UserError(f"config.initial: {folder}: no sound checkpoint: {'; '.join(reasons)}")

@@ -1,0 +1,28 @@
+"""Where a run's parameters come from before its first step, when they are not drawn at random."""
+
+import dataclasses
+from typing import TypeAlias
+
+from t2t.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class FromRun:
+    """The parameters of another run's checkpoint, nothing else of it: fine-tuning.
+
+    path: that run's directory. step: which checkpoint (None: the newest sound one). Optimizer state
+    and steps begin anew. The model must be of that run's shape and the vocabulary must be its own
+    (`tokenizer=RunTokenizer()` takes it from there); dropout, dtype and such may differ.
+    """
+
+    path: str
+    step: int | None = None
+
+    def check(self, where: str) -> None:
+        if not self.path.strip():
+            raise UserError(f"{where}.path: empty; name the directory of a run")
+        if self.step is not None and self.step < 0:
+            raise UserError(f"{where}.step: must not be negative, got {self.step}")
+
+
+Initial: TypeAlias = FromRun
