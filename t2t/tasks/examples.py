@@ -1,11 +1,12 @@
 """The examples of a task's split: files in the data folder first, else the prepared dataset."""
 
+import dataclasses
 import itertools
 import os
 import zipfile
 from collections.abc import Iterator
 
-from t2t.data import tfds_source
+from t2t.data import files, tfds_source
 from t2t.data.sources import missing_field
 from t2t.errors import UserError, nearest
 from t2t.tasks.task import Example, Layout, Placed, Source, Task
@@ -15,7 +16,7 @@ def examples(task: Task, split: str, data: str = "", limit: int = 0) -> Iterator
     """Yields the examples of a split, in the order of its source; `limit` of them unless 0.
 
     data: the folder that holds published files (any of the task's layouts, no conversion) or
-    prepared TFDS datasets; "" is TFDS's own folder.
+    prepared TFDS datasets; "" is the current folder and TFDS's own.
     Raises UserError for a split or file that is not there, or naming file, line and field of a
     record that is not what it should be.
     """
@@ -29,13 +30,15 @@ def examples(task: Task, split: str, data: str = "", limit: int = 0) -> Iterator
 
 
 def _made(task: Task, split: str, placed: Iterator[Placed]) -> Iterator[Example]:
-    for place, record in placed:
+    for number, (place, record) in enumerate(placed):
         try:
-            yield from task.examples(record, split)
+            found = list(task.examples(record, split))
         except KeyError as error:
             raise UserError(f"{place}: {missing_field(error.args[0], record)}") from error
         except ValueError as error:
             raise UserError(f"{place}: {error}") from error
+        for example in found:
+            yield example if example.id else dataclasses.replace(example, id=(number,))
 
 
 def records(source: Source, name: str, split: str, data: str = "") -> Iterator[Placed]:
@@ -52,11 +55,11 @@ def records(source: Source, name: str, split: str, data: str = "") -> Iterator[P
         placed = tfds_source.whole_records(source.tfds, split, data)
         first = next(placed, None)
     except UserError as error:
-        if data and missing:
+        if missing:
             raise UserError(f"{_not_found(name, split, data, missing)}; nor {error}") from error
         raise
     rest = itertools.chain([first] if first else [], placed)
-    return ((place, _single(values, source.lists)) for place, values in rest)
+    return ((place, _single(values, source)) for place, values in rest)
 
 
 def _not_found(name: str, split: str, data: str, missing: list[str]) -> str:
@@ -67,15 +70,15 @@ def _not_found(name: str, split: str, data: str, missing: list[str]) -> str:
 def located(layout: Layout, split: str, data: str) -> tuple[tuple[str, ...], list[str]]:
     """The files of a split, () unless all are there, and the names of the absent ones."""
     names = dict(layout.files).get(split, ())
-    found = [_find(name, data) for name in names]
+    found = [_find(name, os.path.expanduser(data)) for name in names]
     absent = [name for name, path in zip(names, found, strict=True) if path is None]
     return (tuple(found) if names and not absent else ()), absent
 
 
 def _find(name: str, data: str) -> str | None:
     for candidate in (name, name + ".gz"):
-        path = os.path.join(os.path.expanduser(data), candidate)
-        if os.path.isfile(path):
+        path = candidate if files.is_remote(candidate) else os.path.join(data, candidate)
+        if _is_file(path):
             return path
     folder, _, inner = name.partition("/")
     if inner and folder.endswith(".zip"):
@@ -83,9 +86,18 @@ def _find(name: str, data: str) -> str | None:
     return _inside(os.path.join(data, folder + ".zip"), name) if inner else None
 
 
+def _is_file(path: str) -> bool:
+    if not files.is_remote(path):
+        return os.path.isfile(path)
+    try:
+        files.stat(path)
+    except UserError:
+        return False
+    return True
+
+
 def _inside(archive: str, inner: str) -> str | None:
-    """The address of a file inside a zip archive, where it is there."""
-    archive = os.path.expanduser(archive)
+    """The address of a file inside a (local) zip archive, where it is there."""
     if not os.path.isfile(archive):
         return None
     try:
@@ -95,10 +107,12 @@ def _inside(archive: str, inner: str) -> str | None:
         raise UserError(f"{archive}: not a zip archive, or a damaged one ({error})") from error
 
 
-def _single(values: dict[str, list], lists: tuple[str, ...]) -> dict:
-    """A TFDS record with single values out of their lists; a feature without a value is left out."""
+def _single(values: dict[str, list], source: Source) -> dict:
+    """A TFDS record with single values out of their lists, under the names that files have; a
+    feature without a value is left out."""
+    names = dict(source.names)
     return {
-        key: value if key in lists else value[0]
+        names.get(key, key): value if key in source.lists else value[0]
         for key, value in values.items()
-        if key in lists or value
+        if key in source.lists or value
     }

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from t2t.tasks.labels import UNLABELLED, labelled, read_label
+from t2t.tasks.fields import text
+from t2t.tasks.labels import UNLABELLED, labelled, own_number, read_label
 from t2t.tasks.published_files import every, jsonl, renamed, table
 from t2t.tasks.task import Example, Layout, Placed, Record, Source, Task
 from t2t.tasks.winograd import read_referent, wnli_example
@@ -121,18 +122,18 @@ _MRPC = (
 
 def stsb_example(record: Record, split: str) -> Iterable[Example]:
     """The similarity rounded to the nearest 0.2, with one decimal (T5)."""
-    text = f"stsb sentence1: {record['sentence1']} sentence2: {record['sentence2']}"
+    shown = f"stsb sentence1: {text(record, 'sentence1')} sentence2: {text(record, 'sentence2')}"
     label = record.get("label", "")
     try:
-        score = float(label) if label != "" else -1.0
-    except ValueError:
+        score = -1.0 if label in ("", None) else float(label)
+    except (TypeError, ValueError):
         raise ValueError(f"field 'label' is {label!r}, not a number") from None
     hidden = score == -1.0
     # In float32, as T5: the ties (0.1, 0.3, ...) fall the same way.
     rounded = np.round(np.float32(score) * np.float32(5)) / np.float32(5)
     target = UNLABELLED if hidden else f"{rounded:.1f}"
     # The truth is the rounded number: T5 reads the target's text back.
-    yield Example(text, target, None if hidden else float(target), id=(record["idx"],))
+    yield Example(shown, target, None if hidden else float(target), id=own_number(record))
 
 
 def read_number(prediction: str, example: Example) -> float | None:
@@ -300,7 +301,7 @@ TASKS: tuple[Task, ...] = (
         "ax",
         ("hypothesis", "premise"),
         NLI,
-        ("accuracy",),
+        ("matthews_corrcoef",),
         (
             Layout(
                 (("test", ("diagnostic/diagnostic.tsv",)),),

@@ -3,8 +3,10 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from t2t.errors import nearest
+from t2t.tasks.fields import text
 from t2t.tasks.task import Example, Record
 
+BOOLEANS = ("False", "True")
 UNLABELLED = "<unk>"  # T5's target where the split has no labels
 
 
@@ -16,15 +18,12 @@ def label_number(value, labels: Sequence[str]) -> int | None:
     if value is None or value == "" or value in (-1, "-1"):
         return None
     if isinstance(value, bool):
-        value = "True" if value else "False"
+        value = str(value)
     if isinstance(value, str) and value.lower() in ("true", "false"):
         value = value.capitalize()
     if value in labels:
         return labels.index(value)
-    try:
-        number = int(value)
-    except (TypeError, ValueError):
-        number = -1
+    number = int(value) if isinstance(value, int) or str(value).isdecimal() else -1
     if not 0 <= number < len(labels):
         raise ValueError(
             f"field 'label' is {value!r}{nearest(str(value), labels)}; it may be "
@@ -39,12 +38,17 @@ def labelled(
     """T5's text of a GLUE-like example: `benchmark key1: value1 key2: value2`, keys in this order."""
 
     def examples(record: Record, split: str) -> Iterable[Example]:
-        text = " ".join([benchmark, *(f"{key}: {record[key]}" for key in keys)])
+        shown = " ".join([benchmark, *(f"{key}: {text(record, key)}" for key in keys)])
         number = label_number(record.get("label"), labels)
         target = UNLABELLED if number is None else labels[number]
-        yield Example(text, target, number, id=(record["idx"],), choices=labels)
+        yield Example(shown, target, number, id=own_number(record), choices=labels)
 
     return examples
+
+
+def own_number(record: Record) -> tuple:
+    """The number that a benchmark gives the example, () where it gives none."""
+    return (record["idx"],) if "idx" in record else ()
 
 
 def read_label(prediction: str, example: Example) -> int | None:

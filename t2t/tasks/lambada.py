@@ -7,6 +7,7 @@ Files: the plain text as published, a passage a line, or JSONL {text}.
 
 from collections.abc import Iterable, Iterator
 
+from t2t.tasks.fields import text
 from t2t.tasks.published_files import jsonl, lines_of, renamed
 from t2t.tasks.task import Example, Layout, Placed, Record, Source, Task
 
@@ -14,7 +15,7 @@ BLANK = "<extra_id_0>"
 
 
 def _parts(record: Record) -> tuple[str, str]:
-    context, _, word = record["passage"].rstrip().rpartition(" ")
+    context, _, word = text(record, "passage").rstrip().rpartition(" ")
     if not context.strip():
         raise ValueError("field 'passage' holds fewer than two words")
     return context, word
@@ -23,13 +24,13 @@ def _parts(record: Record) -> tuple[str, str]:
 def lambada_example(record: Record, split: str) -> Iterable[Example]:
     """The context alone, and the word."""
     context, word = _parts(record)
-    yield Example(context, word, word, id=(record.get("idx", ""),))
+    yield Example(context, word, word)
 
 
 def lambada_blank_example(record: Record, split: str) -> Iterable[Example]:
     """The context with a blank at its end, and the blank filled with the word."""
     context, word = _parts(record)
-    yield Example(f"{context} {BLANK}", f"{BLANK} {word}", word, id=(record.get("idx", ""),))
+    yield Example(f"{context} {BLANK}", f"{BLANK} {word}", word)
 
 
 def read_first_word(prediction: str, example: Example) -> str | None:
@@ -39,9 +40,7 @@ def read_first_word(prediction: str, example: Example) -> str | None:
 
 
 def _plain(path: str) -> Iterator[Placed]:
-    for number, (place, line) in enumerate(lines_of(path)):
-        if line.strip():
-            yield place, {"passage": line, "idx": number}
+    return ((place, {"passage": line}) for place, line in lines_of(path) if line.strip())
 
 
 _SPLITS = ("validation", "test")

@@ -4,13 +4,16 @@ Files: SQuAD's JSON as published, or JSONL of prompts (`Title: / Background: / Q
 with answers_text); TriviaQA's JSON, with its evidence folder for reading. Lengths 512/97 (T5).
 """
 
+import functools
 import os
 import re
-from collections.abc import Iterable, Iterator
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 
 from t2t.data import files
 from t2t.errors import UserError
-from t2t.tasks.published_files import json_document, jsonl
+from t2t.tasks.fields import text, texts
+from t2t.tasks.published_files import entries, every, flattened, jsonl
 from t2t.tasks.task import Example, Layout, Placed, Record, Source, Task, text_answer
 
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
@@ -29,30 +32,40 @@ def _joined(*parts: str) -> str:
 # --- SQuAD --------------------------------------------------------------------------------------
 
 
+def _squad_answers(record: Record) -> tuple[str, ...]:
+    answers = tuple(pad_punctuation(answer) for answer in texts(record, "answers/text"))
+    if not answers:
+        raise ValueError(
+            f"question {record['id']}: field 'answers/text' is empty; SQuAD 1.1 answers all"
+        )
+    return answers
+
+
 def squad_example(record: Record, split: str) -> Iterable[Example]:
     """A SQuAD record {id, question, context, answers/text}; the target is the first answer."""
-    answers = tuple(pad_punctuation(answer) for answer in record["answers/text"])
-    if not answers:
-        raise ValueError("field 'answers/text' is empty; SQuAD 1.1 answers every question")
-    question, context = pad_punctuation(record["question"]), pad_punctuation(record["context"])
-    text = _joined("question:", question, "context:", context)
-    yield Example(text, answers[0], answers, id=(record["id"],))
+    answers = _squad_answers(record)
+    question, context = (pad_punctuation(text(record, name)) for name in ("question", "context"))
+    shown = _joined("question:", question, "context:", context)
+    yield Example(shown, answers[0], answers, id=(record["id"],))
 
 
-def squad_file(path: str) -> Iterator[Placed]:
-    """SQuAD 1.1 as published: data[].paragraphs[].qas[]."""
-    for article in json_document(path).get("data", ()):
-        for paragraph in article["paragraphs"]:
-            for qa in paragraph["qas"]:
-                yield (
-                    f"{path}: question {qa['id']}",
-                    {
-                        "id": qa["id"],
-                        "question": qa["question"],
-                        "context": paragraph["context"],
-                        "answers/text": [answer["text"] for answer in qa["answers"]],
-                    },
-                )
+def squad_context_free_example(record: Record, split: str) -> Iterable[Example]:
+    """The question alone, from what the model knows (T5's `squad_v010_context_free`)."""
+    answers = _squad_answers(record)
+    shown = _joined("squad trivia question:", pad_punctuation(text(record, "question")))
+    yield Example(shown, answers[0], answers, id=(record["id"],))
+
+
+def squad_questions(article: Record) -> Iterator[Record]:
+    """A record of every question of an article: paragraphs[].qas[], as published."""
+    for paragraph in article["paragraphs"]:
+        for qa in paragraph["qas"]:
+            yield {
+                "id": qa["id"],
+                "question": qa["question"],
+                "context": paragraph["context"],
+                "answers/text": [answer["text"] for answer in qa["answers"]],
+            }
 
 
 _PROMPT = re.compile(
@@ -63,92 +76,19 @@ _PROMPT = re.compile(
 def squad_prompts(path: str) -> Iterator[Placed]:
     """SQuAD as prompts: {id, query, answers_text}, the question and its context inside `query`."""
     for place, record in jsonl(path):
-        found = _PROMPT.match(record.get("query", ""))
+        found = _PROMPT.match(str(record.get("query")))
         if not found:
             raise UserError(
                 f"{place}: field 'query' is not of the form Title:, Background:, Question:, Answer:"
             )
-        answers = record["answers_text"]
-        yield place, {"id": record["id"], **found.groupdict(), "answers/text": answers}
+        answers = record.get("answers_text")
+        yield place, {"id": record.get("id"), **found.groupdict(), "answers/text": answers}
 
 
-# --- TriviaQA -----------------------------------------------------------------------------------
-
-
-def trivia_qa_example(record: Record, split: str) -> Iterable[Example]:
-    """Reading: an example for every context and every alias that the context holds (T5).
-
-    Outside training one example a context, judged against all aliases.
-    """
-    question = pad_punctuation(record["question"])
-    aliases = record["answer/normalized_aliases"]
-    # T5's: an alias, padded, lower-cased, found in the context padded and lower-cased.
-    padded = [pad_punctuation(alias) for alias in aliases]
-    contexts = [*record.get("entity_pages/wiki_context", ())]
-    contexts += record.get("search_results/search_context", ())
-    for context in (pad_punctuation(context) for context in contexts):
-        held = [alias for alias in padded if alias.lower() in context.lower()]
-        text = _joined("question:", question, "context:", context)
-        for alias in held if split == "train" else held[:1]:
-            yield Example(text, alias, tuple(aliases), id=(record["question_id"],))
-
-
-def trivia_qa_open_example(record: Record, split: str) -> Iterable[Example]:
-    """Closed book (Roberts et al. 2020): `trivia_qa question: ...`; any alias is right."""
-    text = "trivia_qa question: " + record["question"]
-    answers = tuple(record["answer/aliases"])
-    if not answers:
-        raise ValueError("field 'answer/aliases' is empty; the test split has no answers")
-    yield Example(text, record["answer/value"], answers, id=(record["question_id"],))
-
-
-def trivia_qa_file(path: str) -> Iterator[Placed]:
-    """TriviaQA as published: Data[] with Question and Answer, evidence in `evidence/` beside it."""
-    evidence = os.path.join(os.path.dirname(os.path.dirname(path)), "evidence")
-    for entry in json_document(path).get("Data", ()):
-        answer = entry.get("Answer", {})
-        yield (
-            f"{path}: question {entry['QuestionId']}",
-            {
-                "question": entry["Question"],
-                "question_id": entry["QuestionId"],
-                "answer/value": answer.get("Value", ""),
-                "answer/aliases": answer.get("Aliases", []),
-                "answer/normalized_aliases": answer.get("NormalizedAliases", []),
-                "entity_pages/wiki_context": _pages(
-                    entry.get("EntityPages", ()), evidence, "wikipedia"
-                ),
-                "search_results/search_context": _pages(
-                    entry.get("SearchResults", ()), evidence, "web"
-                ),
-            },
-        )
-
-
-def _pages(pages, evidence: str, folder: str) -> list[str]:
-    if not os.path.isdir(evidence):
-        return []  # the release without evidence: only the closed-book task can use it
-    found = [os.path.join(evidence, folder, page["Filename"]) for page in pages]
-    return [files.read_bytes(path).decode(errors="replace") for path in found]
-
-
-_TRIVIA_LISTS = (
-    "answer/aliases",
-    "answer/normalized_aliases",
-    "entity_pages/wiki_context",
-    "search_results/search_context",
-)
-
-
-def _trivia_layout(kind: str) -> Layout:
-    names = {"train": f"{kind}-train.json", "validation": f"{kind}-dev.json"}
-    folder = "triviaqa-unfiltered" if kind == "unfiltered-web" else "qa"
-    return Layout(tuple((s, (f"{folder}/{f}",)) for s, f in names.items()), trivia_qa_file)
-
-
-TASKS: tuple[Task, ...] = (
-    Task(
-        name="squad",
+def _squad(name: str, examples: Callable[[Record, str], Iterable[Example]]) -> Task:
+    published = functools.partial(entries, key="data")
+    return Task(
+        name=name,
         suite="SQuAD",
         source=Source(
             "squad/v1.1",
@@ -156,44 +96,163 @@ TASKS: tuple[Task, ...] = (
             (
                 Layout(
                     (("train", ("train-v1.1.json",)), ("validation", ("dev-v1.1.json",))),
-                    squad_file,
+                    flattened(published, squad_questions),
                 ),
                 Layout((("validation", ("squad_v1_val1000.jsonl",)),), squad_prompts),
             ),
         ),
         splits=("train", "validation"),
-        examples=squad_example,
+        examples=examples,
         read=text_answer,
         metrics=("squad",),
         targets_length=97,
-    ),
-    Task(
-        name="trivia_qa",
+    )
+
+
+# --- TriviaQA -----------------------------------------------------------------------------------
+
+# Words of a context that are shown, punctuation counted: about 512 tokens with the question.
+_WINDOW = 330
+
+
+def trivia_qa_example(record: Record, split: str) -> Iterable[Example]:
+    """Reading: an example for every context and every alias that the context holds (T5).
+
+    A long context is cut to a window around the alias, its place drawn by the question's id: T5
+    does so by tokens, which a task does not know. Outside training there is one example a context,
+    judged against all aliases.
+    """
+    question = pad_punctuation(text(record, "question"))
+    aliases = texts(record, "answer/normalized_aliases")
+    contexts = [
+        one
+        for name in ("entity_pages/wiki_context", "search_results/search_context")
+        if name in record
+        for one in texts(record, name)
+    ]
+    for number, context in enumerate(pad_punctuation(context) for context in contexts):
+        lowered = _lower(context)
+        held = [alias for alias in map(pad_punctuation, aliases) if alias.strip()]
+        held = [alias for alias in held if _lower(alias) in lowered]
+        for alias in held if split == "train" else held[:1]:
+            draw = zlib.crc32(f"{record['question_id']} {number}".encode()) / (1 << 32)
+            shown = _window(context, lowered.index(_lower(alias)), alias, draw)
+            shown = _joined("question:", question, "context:", shown)
+            yield Example(shown, alias, aliases, id=(record["question_id"],))
+
+
+def _lower(text: str) -> bytes:
+    """ASCII letters in lower case, as TensorFlow does."""
+    return text.encode().lower()
+
+
+def _window(context: str, place: int, alias: str, draw: float) -> str:
+    """_WINDOW words of the context that hold the alias at byte `place`; draw in [0, 1) says which."""
+    words = context.split(" ")
+    if len(words) <= _WINDOW:
+        return context
+    first = context.encode()[:place].count(b" ")
+    lowest = max(0, first + len(alias.split(" ")) - _WINDOW)
+    highest = max(lowest, min(first, len(words) - _WINDOW))
+    start = lowest + int(draw * (highest - lowest + 1))
+    return " ".join(words[start : start + _WINDOW])
+
+
+def trivia_qa_open_example(record: Record, split: str) -> Iterable[Example]:
+    """Closed book (Roberts et al. 2020): `trivia_qa question: ...`; any alias is right."""
+    answers = texts(record, "answer/aliases")
+    if not answers:
+        raise ValueError("field 'answer/aliases' is empty; the test split has no answers")
+    shown = "trivia_qa question: " + text(record, "question")
+    yield Example(shown, text(record, "answer/value"), answers, id=(record["question_id"],))
+
+
+def trivia_qa_file(path: str, contexts: bool) -> Iterator[Placed]:
+    """TriviaQA as published: Data[] with Question and Answer; contexts from `evidence/` beside it."""
+    evidence = os.path.join(os.path.dirname(os.path.dirname(path)), "evidence")
+    if contexts and not os.path.isdir(evidence):
+        raise UserError(f"{path}: the evidence is not beside it; there is no folder {evidence}")
+
+    def parts(entry: Record) -> Iterator[Record]:
+        answer = entry.get("Answer", {})
+        record = {
+            "question": entry["Question"].strip(),
+            "question_id": entry["QuestionId"],
+            "answer/value": answer.get("Value", "").strip(),
+            "answer/aliases": [alias.strip() for alias in answer.get("Aliases", ())],
+            "answer/normalized_aliases": [a.strip() for a in answer.get("NormalizedAliases", ())],
+        }
+        for name, key, folder in (
+            ("entity_pages/wiki_context", "EntityPages", "wikipedia"),
+            ("search_results/search_context", "SearchResults", "web"),
+        ):
+            if contexts:
+                record[name] = _pages(entry.get(key, ()), os.path.join(evidence, folder))
+        yield record
+
+    return flattened(functools.partial(entries, key="Data"), parts)(path)
+
+
+def _pages(pages, folder: str) -> list[str]:
+    """The texts of pages, without those that the release lacks (as TFDS does)."""
+    names = [page["Filename"] for page in pages if "Filename" in page]
+    paths = [os.path.join(folder, name) for name in names]
+    found = [path for path in paths if os.path.isfile(path)]
+    return [files.read_bytes(path).decode(errors="replace").strip() for path in found]
+
+
+def _trivia(name: str, tfds: str, examples, kinds: tuple[tuple[str, ...], ...], contexts: bool):
+    """The files of each of `kinds` are read together; the first that are all there are taken."""
+    read = every(functools.partial(trivia_qa_file, contexts=contexts))
+    layouts = tuple(
+        Layout(
+            tuple(
+                (split, tuple(f"{kind}-{file}.json" for kind in together))
+                for split, file in (("train", "train"), ("validation", "dev"))
+            ),
+            read,
+        )
+        for together in kinds
+    )
+    return Task(
+        name=name,
         suite="TriviaQA",
         source=Source(
-            "trivia_qa/rc",
-            _TRIVIA_LISTS,
-            (_trivia_layout("wikipedia"), _trivia_layout("web")),
+            tfds,
+            (
+                "answer/aliases",
+                "answer/normalized_aliases",
+                "entity_pages/wiki_context",
+                "search_results/search_context",
+            ),
+            layouts,
         ),
         splits=("train", "validation"),
-        examples=trivia_qa_example,
+        examples=examples,
         read=text_answer,
         metrics=("trivia_qa",),
+        inputs_length=512 if contexts else 128,
         targets_length=97,
+    )
+
+
+_WIKIPEDIA, _WEB = "qa/wikipedia", "qa/web"
+
+TASKS: tuple[Task, ...] = (
+    _squad("squad", squad_example),
+    _squad("squad_context_free", squad_context_free_example),
+    _trivia(
+        "trivia_qa",
+        "trivia_qa/rc",
+        trivia_qa_example,
+        ((_WEB, _WIKIPEDIA), (_WIKIPEDIA,), (_WEB,)),
+        contexts=True,
     ),
-    Task(
-        name="trivia_qa_open",
-        suite="TriviaQA",
-        source=Source(
-            "trivia_qa/unfiltered.nocontext",
-            _TRIVIA_LISTS,
-            (_trivia_layout("unfiltered-web"), _trivia_layout("wikipedia"), _trivia_layout("web")),
-        ),
-        splits=("train", "validation"),
-        examples=trivia_qa_open_example,
-        read=text_answer,
-        metrics=("trivia_qa",),
-        inputs_length=128,
-        targets_length=97,
+    _trivia(
+        "trivia_qa_open",
+        "trivia_qa/unfiltered.nocontext",
+        trivia_qa_open_example,
+        (("triviaqa-unfiltered/unfiltered-web",), (_WIKIPEDIA,), (_WEB,)),
+        contexts=False,
     ),
 )

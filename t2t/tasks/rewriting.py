@@ -7,7 +7,8 @@ mark between the two sentences becomes a space (T5's vocabulary cannot spell it)
 import functools
 from collections.abc import Iterable
 
-from t2t.tasks.published_files import renamed, table
+from t2t.tasks.fields import text
+from t2t.tasks.published_files import table
 from t2t.tasks.task import BEAM, Example, Layout, Record, Source, Task, text_answer
 
 PREFIX = "split: "
@@ -16,20 +17,18 @@ _BOUNDARY = " <::::> "
 
 def wikisplit_example(record: Record, split: str) -> Iterable[Example]:
     """The long sentence, and the two that say the same."""
-    if _BOUNDARY not in record["sentences"]:
+    sentences = text(record, "sentences")
+    if _BOUNDARY not in sentences:
         raise ValueError(f"field 'sentences' has no {_BOUNDARY.strip()} between two sentences")
-    target = record["sentences"].replace(_BOUNDARY, " ")
-    yield Example(PREFIX + record["sentence"], target, target, id=(record["idx"],))
+    target = sentences.replace(_BOUNDARY, " ")
+    yield Example(PREFIX + text(record, "sentence"), target, target)
 
 
 def _layout(pattern: str) -> Layout:
     splits = ("train", "tune", "validation", "test")
     return Layout(
         tuple((split, (pattern.format(split),)) for split in splits),
-        renamed(
-            functools.partial(table, columns=("sentence", "sentences")),
-            {"sentence": "sentence", "sentences": "sentences"},
-        ),
+        functools.partial(table, columns=("sentence", "sentences")),
     )
 
 

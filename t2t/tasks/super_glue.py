@@ -8,18 +8,20 @@ import functools
 import re
 from collections.abc import Iterable, Iterator
 
-from t2t.tasks.labels import UNLABELLED, label_number, labelled, read_label
-from t2t.tasks.published_files import jsonl
-from t2t.tasks.task import Example, Layout, Placed, Record, Source, Task, text_answer
-from t2t.tasks.winograd import BOOLEANS, dpr_example, dpr_file, read_referent, wsc_example
+from t2t.tasks.boolq import COMBINED
+from t2t.tasks.fields import text, texts
+from t2t.tasks.labels import BOOLEANS, UNLABELLED, label_number, labelled, read_label
+from t2t.tasks.published_files import flattened, jsonl
+from t2t.tasks.task import Example, Layout, Record, Source, Task, text_answer
+from t2t.tasks.winograd import dpr_example, dpr_file, read_referent, wsc_example, wsc_spans
 
 SPLITS = ("train", "validation", "test")
 LENGTHS = {"inputs_length": 512, "targets_length": 62}
 ENTAILMENT = ("entailment", "not_entailment")
 
 
-def _layouts(folder: str, name: str, read) -> tuple[Layout, ...]:
-    """The benchmark's own folder, its files alone (`superglue_CB.val.jsonl`), FewGLUE, TFDS-like."""
+def _layouts(folder: str, name: str, read, more: tuple[Layout, ...]) -> tuple[Layout, ...]:
+    """The benchmark's own folder, its files alone (`superglue_CB.val.jsonl`), TFDS-like, FewGLUE."""
     files = {"train": "train", "validation": "val", "test": "test"}
 
     def named(pattern: str) -> tuple:
@@ -29,6 +31,7 @@ def _layouts(folder: str, name: str, read) -> tuple[Layout, ...]:
         Layout(named(folder + "/{}.jsonl"), read),
         Layout(named(f"superglue_{folder}." + "{}.jsonl"), read),
         Layout(tuple((s, (f"super_glue_{name}.{s}.jsonl",)) for s in SPLITS), jsonl),
+        *more,
         Layout((("train", (f"fewglue.zip/FewGLUE/{folder}/train.jsonl",)),), read),
     )
 
@@ -36,6 +39,7 @@ def _layouts(folder: str, name: str, read) -> tuple[Layout, ...]:
 def _task(name: str, folder: str, keys, labels, metrics, **changes) -> Task:
     read = changes.pop("reader", jsonl)
     lists = changes.pop("lists", ())
+    more = changes.pop("layouts", ())
     tfds = changes.pop("tfds", name)
     made = {
         "examples": labelled(changes.pop("benchmark", name), labels, keys),
@@ -46,7 +50,7 @@ def _task(name: str, folder: str, keys, labels, metrics, **changes) -> Task:
     return Task(
         name=f"super_glue_{name}",
         suite="SuperGLUE",
-        source=Source(f"super_glue/{tfds}", lists, _layouts(folder, name, read)),
+        source=Source(f"super_glue/{tfds}", lists, _layouts(folder, name, read, more)),
         metrics=metrics,
         **made,
         **LENGTHS,
@@ -56,58 +60,50 @@ def _task(name: str, folder: str, keys, labels, metrics, **changes) -> Task:
 # --- MultiRC: one example an answer, judged by question -----------------------------------------
 
 
-def multirc_file(path: str) -> Iterator[Placed]:
-    """The benchmark's passages, flattened to (paragraph, question, answer) records."""
-    for place, passage in jsonl(path):
-        text, number = passage["passage"]["text"], passage["idx"]
-        for question in passage["passage"]["questions"]:
-            for answer in question["answers"]:
-                yield (
-                    place,
-                    {
-                        "paragraph": text,
-                        "question": question["question"],
-                        "answer": answer["text"],
-                        "label": answer.get("label"),
-                        "idx/paragraph": number,
-                        "idx/question": question["idx"],
-                        "idx/answer": answer["idx"],
-                    },
-                )
+def multirc_answers(published: Record) -> Iterator[Record]:
+    """A (paragraph, question, answer) record of every answer to a passage's questions."""
+    passage = published["passage"]
+    for question in passage["questions"]:
+        for answer in question["answers"]:
+            yield {
+                "paragraph": passage["text"],
+                "question": question["question"],
+                "answer": answer["text"],
+                "label": answer.get("label"),
+                "idx/paragraph": published["idx"],
+                "idx/question": question["idx"],
+                "idx/answer": answer["idx"],
+            }
 
 
 def multirc_example(record: Record, split: str) -> Iterable[Example]:
     """Question, answer, paragraph, without HTML; the answers to one question are one group."""
     keys = ("question", "answer", "paragraph")
-    text = " ".join(["multirc", *(f"{key}: {record[key]}" for key in keys)])
-    text = re.sub("</?b>", "", text.replace("<br>", " "))
+    shown = " ".join(["multirc", *(f"{key}: {text(record, key)}" for key in keys)])
+    shown = re.sub("</?b>", "", shown.replace("<br>", " "))
     number = label_number(record.get("label"), BOOLEANS)
     place = tuple(record[f"idx/{part}"] for part in ("paragraph", "question", "answer"))
     target = UNLABELLED if number is None else BOOLEANS[number]
     # T5 groups by the question's number alone: it is unique in the benchmark.
-    yield Example(text, target, number, group=place[1:2], id=place, choices=BOOLEANS)
+    yield Example(shown, target, number, group=place[1:2], id=place, choices=BOOLEANS)
 
 
 # --- ReCoRD: one example an answer in training, one a query when judged --------------------------
 
 
-def record_file(path: str) -> Iterator[Placed]:
-    """The benchmark's passages, flattened to queries; entities and answers are sorted sets."""
-    for place, passage in jsonl(path):
-        text = passage["passage"]["text"]
-        entities = {text[e["start"] : e["end"] + 1] for e in passage["passage"]["entities"]}
-        for query in passage["qas"]:
-            yield (
-                place,
-                {
-                    "passage": text,
-                    "query": query["query"],
-                    "entities": sorted(entities),
-                    "answers": sorted({answer["text"] for answer in query.get("answers", ())}),
-                    "idx/passage": passage["idx"],
-                    "idx/query": query["idx"],
-                },
-            )
+def record_queries(published: Record) -> Iterator[Record]:
+    """A record of every query to a passage; entities and answers are sorted sets (TFDS)."""
+    passage = published["passage"]["text"]
+    entities = {passage[e["start"] : e["end"] + 1] for e in published["passage"]["entities"]}
+    for query in published["qas"]:
+        yield {
+            "passage": passage,
+            "query": query["query"],
+            "entities": sorted(entities),
+            "answers": sorted({answer["text"] for answer in query.get("answers", ())}),
+            "idx/passage": published["idx"],
+            "idx/query": query["idx"],
+        }
 
 
 def record_example(record: Record, split: str) -> Iterable[Example]:
@@ -116,15 +112,14 @@ def record_example(record: Record, split: str) -> Iterable[Example]:
     In training every answer is an example of its own; elsewhere the first stands for all (T5 makes
     the copies there too and counts one).
     """
-    passage = re.sub("([.?!\"'])\n@highlight\n", r"\1 ", record["passage"])
+    passage = re.sub("([.?!\"'])\n@highlight\n", r"\1 ", text(record, "passage"))
     passage = passage.replace("\n@highlight\n", ". ")
-    entities = ", ".join(record["entities"])
-    text = f"record query: {record['query']} entities: {entities} passage: {passage}"
-    answers = tuple(record["answers"])
+    entities, answers = ", ".join(texts(record, "entities")), texts(record, "answers")
+    shown = f"record query: {text(record, 'query')} entities: {entities} passage: {passage}"
     place = (record["idx/passage"], record["idx/query"])
     targets = answers if split == "train" else answers[:1]
     for target in targets or (UNLABELLED,):
-        yield Example(text, target, answers or None, group=place, id=place)
+        yield Example(shown, target, answers or None, group=place, id=place)
 
 
 # --- The tasks ----------------------------------------------------------------------------------
@@ -156,19 +151,21 @@ _rte = labelled("rte", ENTAILMENT, _NLI_KEYS)
 
 def _broad_coverage(record: Record, split: str) -> Iterable[Example]:
     """AX-b, whose sentences T5 takes for premise and hypothesis."""
-    renamed = {"premise": record["sentence1"], "hypothesis": record["sentence2"]}
+    renamed = {"premise": text(record, "sentence1"), "hypothesis": text(record, "sentence2")}
     return _rte({**record, **renamed}, split)
-
-
-def _wsc_file(path: str) -> Iterator[Placed]:
-    for place, record in jsonl(path):
-        yield place, {**record, **record["target"]}
 
 
 _pairs = functools.partial(_task, keys=_NLI_KEYS)
 
 TASKS: tuple[Task, ...] = (
-    _task("boolq", "BoolQ", ("passage", "question"), BOOLEANS, ("accuracy",)),
+    _task(
+        "boolq",
+        "BoolQ",
+        ("passage", "question"),
+        BOOLEANS,
+        ("accuracy",),
+        layouts=COMBINED,
+    ),
     _pairs(
         "cb",
         "CB",
@@ -188,7 +185,7 @@ TASKS: tuple[Task, ...] = (
         (),
         BOOLEANS,
         ("f1", "exact_match"),
-        reader=multirc_file,
+        reader=flattened(jsonl, multirc_answers),
         examples=multirc_example,
     ),
     _task(
@@ -197,7 +194,7 @@ TASKS: tuple[Task, ...] = (
         (),
         (),
         ("record",),
-        reader=record_file,
+        reader=flattened(jsonl, record_queries),
         lists=("entities", "answers"),
         examples=record_example,
         read=text_answer,
@@ -211,7 +208,7 @@ TASKS: tuple[Task, ...] = (
         BOOLEANS,
         ("accuracy",),
         tfds="wsc.fixed",
-        reader=_wsc_file,
+        reader=flattened(jsonl, wsc_spans),
         examples=wsc_example,
         read=read_referent,
     ),

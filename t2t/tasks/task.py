@@ -20,8 +20,9 @@ class Example:
 
     truth: what a read answer is compared with (a label's number, a tuple of right answers, a text);
     None where the split has no labels. group: examples that are judged together share it (all
-    answers of one MultiRC question). id: the example's number or numbers in its benchmark.
-    choices: the only possible targets, where they are given.
+    answers of one MultiRC question). id: the example's number or numbers in its benchmark; where it
+    has none, the number of its record from 0. choices: the only possible targets, where they are
+    given.
     """
 
     input: str
@@ -49,11 +50,13 @@ class Source:
     """Where a task's records come from: a prepared TFDS dataset, or files in a published layout.
 
     lists: the TFDS features that hold any number of values; every other one holds a single value.
+    names: (TFDS's, files') names of the features whose names differ.
     """
 
     tfds: str = ""
     lists: tuple[str, ...] = ()
     layouts: tuple[Layout, ...] = ()
+    names: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ class Task:
     read(prediction, example) gives the value that is compared with `truth`, None where the
     prediction is no valid answer. metrics: names in t2t.evaluation.metrics.catalog, or a user's
     `module:function`. Lengths are in tokens, end of sequence included. judged: the split that is
-    judged by default. labelled: the splits whose answers are public.
+    judged by default.
     """
 
     name: str

@@ -3,6 +3,7 @@
 import string
 
 from t2t.errors import UserError
+from t2t.tasks.fields import text
 from t2t.tasks.task import Record
 
 
@@ -36,12 +37,5 @@ def filled(template: str, record: Record) -> str:
     for literal, name, _, _ in string.Formatter().parse(template):
         parts.append(literal)
         if name is not None:
-            parts.append(as_text(name, record[name]))
+            parts.append(text(record, name))
     return "".join(parts)
-
-
-def as_text(name: str, value) -> str:
-    """A column's value as text."""
-    if value is None or isinstance(value, list | dict):
-        raise ValueError(f"field {name!r} is {'null' if value is None else 'a list or object'}")
-    return value if isinstance(value, str) else str(value)

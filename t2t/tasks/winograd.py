@@ -7,12 +7,13 @@ WSC (SuperGLUE), the definite pronoun resolution set (DPR) and WNLI (GLUE) take 
 import re
 from collections.abc import Iterable, Iterator
 
-from t2t.tasks.labels import label_number
+from t2t.errors import UserError
+from t2t.tasks.fields import integer, text, texts
+from t2t.tasks.labels import BOOLEANS, label_number, own_number
 from t2t.tasks.published_files import lines_of
 from t2t.tasks.task import Example, Placed, Record
 
 PREFIX = "wsc: "
-BOOLEANS = ("False", "True")
 _DETERMINERS = frozenset(
     [
         "a",
@@ -39,7 +40,7 @@ _DETERMINERS = frozenset(
     ]
 )
 _PRONOUNS = frozenset(["he", "she", "they", "it", "her", "his", "their", "them", "him"])
-_STOPS = ".,!?"
+_STOPS = (".", ",", "!", "?")
 
 # Two WSC texts whose index is not that of the pronoun, or whose pronoun touches punctuation.
 _MENDED = {
@@ -61,6 +62,23 @@ _MENDED = {
 # --- WSC ----------------------------------------------------------------------------------------
 
 
+def wsc_spans(published: Record) -> Iterator[Record]:
+    """The benchmark's record with its spans beside the text, mended as TFDS's `wsc.fixed` does:
+    a span that the text does not hold gets the case of the word at its index, no final stop and no
+    line break."""
+    record = {**published, **published["target"]}
+    for span in ("span1", "span2"):
+        said = record[f"{span}_text"]
+        if said in record["text"]:
+            continue
+        if "theyscold" in said:  # one training example
+            record["span2_index"] = 10
+        word = record["text"].split()[record[f"{span}_index"]]
+        first = said[0].lower() if word[0].islower() else said[0].upper()
+        record[f"{span}_text"] = (first + said[1:]).rstrip(".").replace("\n", " ")
+    yield record
+
+
 def wsc_example(record: Record, split: str) -> Iterable[Example]:
     """A WSC record {text, span1_text, span2_text, span2_index, label?, idx}.
 
@@ -70,8 +88,8 @@ def wsc_example(record: Record, split: str) -> Iterable[Example]:
     number = label_number(record.get("label"), BOOLEANS)
     if split == "train" and number != 1:
         return
-    pronoun, index = record["span2_text"], int(record["span2_index"])
-    words = record["text"].split(" ")
+    pronoun, index = text(record, "span2_text"), integer(record, "span2_index")
+    words = text(record, "text").split(" ")
     blanked = _MENDED.get(record["text"])
     if blanked is None:
         if not 0 < index < len(words):
@@ -82,7 +100,7 @@ def wsc_example(record: Record, split: str) -> Iterable[Example]:
             )
         blanked = " ".join([*words[:index], "X", *words[index + 1 :]])
     marked = blanked.replace(" X ", f" *{pronoun}* ")
-    yield Example(PREFIX + marked, record["span1_text"], number, id=(record["idx"],))
+    yield Example(PREFIX + marked, text(record, "span1_text"), number, id=own_number(record))
 
 
 def read_referent(prediction: str, example: Example) -> int | None:
@@ -110,20 +128,18 @@ def _without_determiners(text: str) -> str:
 
 def dpr_example(record: Record, split: str) -> Iterable[Example]:
     """A DPR record {sentence, pronoun, candidates, label}; the first fitting pronoun is marked."""
-    pattern = re.compile(f" ({re.escape(record['pronoun'])})( |\\.|,)")
-    marked = pattern.sub(r" *\1*\2", record["sentence"], count=1)
-    candidates = record["candidates"]
+    pattern = re.compile(f" ({re.escape(text(record, 'pronoun'))})( |\\.|,)")
+    marked = pattern.sub(r" *\1*\2", text(record, "sentence"), count=1)
+    candidates = texts(record, "candidates")
     number = label_number(record["label"], candidates)
     if number is None:
         raise ValueError("field 'label' is empty")
-    target = candidates[number]
-    yield Example(PREFIX + marked, target, target, id=(record["idx"],))
+    yield Example(PREFIX + marked, candidates[number], candidates[number])
 
 
 def dpr_file(path: str) -> Iterator[Placed]:
     """The set's own files: sentence, pronoun, candidates and answer on a line each, then a blank."""
     block: list[tuple[str, str]] = []
-    number = 0
     for place, line in lines_of(path):
         if line.strip():
             block.append((place, line.strip()))
@@ -131,8 +147,10 @@ def dpr_file(path: str) -> Iterator[Placed]:
             sentence, pronoun, candidates, answer = (text for _, text in block)
             names = [name.strip() for name in candidates.split(",")]
             record = {"sentence": sentence, "pronoun": pronoun, "candidates": names}
-            yield block[0][0], {**record, "label": answer, "idx": number}
-            block, number = [], number + 1
+            yield block[0][0], {**record, "label": answer}
+            block = []
+    if block:
+        raise UserError(f"{block[-1][0]}: the file ends inside an example (four lines each)")
 
 
 # --- WNLI ---------------------------------------------------------------------------------------
@@ -141,15 +159,15 @@ def dpr_file(path: str) -> Iterator[Placed]:
 def wnli_example(record: Record, split: str) -> Iterable[Example]:
     """A WNLI record {sentence1, sentence2, label?, idx}: the pronoun of sentence1 that sentence2
     replaces is marked, what stands in its place is the target."""
-    premise, hypothesis = record["sentence1"], record["sentence2"]
+    premise, hypothesis = text(record, "sentence1"), text(record, "sentence2")
     index, candidate = _replaced_pronoun(_bare_words(premise), _bare_words(hypothesis))
     target = _as_written(candidate, hypothesis)
     words = premise.split(" ")
     word = words[index]
-    marked = f"*{word[:-1]}* {word[-1]}" if word[-1] in _STOPS else f"*{word}*"
-    text = " ".join([*words[:index], marked, *words[index + 1 :]])
+    marked = f"*{word[:-1]}* {word[-1]}" if word.endswith(_STOPS) else f"*{word}*"
+    shown = " ".join([*words[:index], marked, *words[index + 1 :]])
     number = label_number(record.get("label"), ("not_entailment", "entailment"))
-    yield Example(PREFIX + text, target, number, id=(record["idx"],))
+    yield Example(PREFIX + shown, target, number, id=own_number(record))
 
 
 def _bare_words(text: str) -> list[str]:
@@ -176,19 +194,19 @@ def _replaced_pronoun(premise: list[str], hypothesis: list[str]) -> tuple[int, s
 
 def _shared_prefix(hypothesis: list[str], words: list[str]) -> int:
     """How many first words, joined, the hypothesis holds."""
-    text = " ".join(hypothesis)
+    whole = " ".join(hypothesis)
     count = 0
-    while count < len(words) and " ".join(words[: count + 1]) in text:
+    while count < len(words) and " ".join(words[: count + 1]) in whole:
         count += 1
     return count
 
 
 def _between(before, after, left: int, right: int, hypothesis: list[str]) -> str:
-    text = " ".join(hypothesis)
+    whole = " ".join(hypothesis)
     head = [re.escape(word) for word in before[len(before) - left :]]
     tail = [re.escape(word) for word in after[:right]]
     for parts in ([*head, r"(.+)", *tail], [r"^(.+)", *tail], [*head, r"(.+)$"]):
-        if found := re.search(" ".join(parts), text):
+        if found := re.search(" ".join(parts), whole):
             return found.group(1)
     return ""
 
@@ -201,6 +219,6 @@ def _as_written(candidate: str, hypothesis: str) -> str:
     found = re.search(pattern, hypothesis, re.IGNORECASE)
     if not found:
         raise ValueError(f"field 'sentence2' does not hold {candidate!r}")
-    text = found.group(0)
-    text = text[:-1] if text and text[-1] in _STOPS else text
-    return re.sub("('|'s)$", "", text)
+    said = found.group(0)
+    said = said[:-1] if said.endswith(_STOPS) else said
+    return re.sub("('|'s)$", "", said)

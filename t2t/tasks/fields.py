@@ -1,0 +1,38 @@
+"""Values out of a record; ValueError (KeyError where it is absent) names the field that is wrong."""
+
+from t2t.tasks.task import Record
+
+
+def text(record: Record, name: str) -> str:
+    """A field that is one text; a number becomes its digits."""
+    return as_text(name, record[name])
+
+
+def texts(record: Record, name: str) -> tuple[str, ...]:
+    """A field that lists texts."""
+    values = record[name]
+    if not isinstance(values, list | tuple):
+        raise ValueError(f"field {name!r} is no list but {_kind(values)}")
+    return tuple(as_text(name, value) for value in values)
+
+
+def integer(record: Record, name: str) -> int:
+    """A field that is a whole number, or its digits."""
+    try:
+        return int(text(record, name))
+    except ValueError:
+        raise ValueError(f"field {name!r} is {record[name]!r}, not a whole number") from None
+
+
+def as_text(name: str, value) -> str:
+    """The value of field `name` as text."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool | int | float):
+        return str(value)
+    raise ValueError(f"field {name!r} is no text but {_kind(value)}")
+
+
+def _kind(value) -> str:
+    kinds = {dict: "an object", list: "a list", tuple: "a list", type(None): "null"}
+    return kinds.get(type(value), repr(value))
