@@ -15,6 +15,7 @@ VERBS = {
     "train": "Train a model; the same command resumes it.",
     "prepare": "Train the tokenizer and build the token stores of a configuration.",
     "inspect": "Print the exact batch of a step: text, tokens, rows, fill.",
+    "report": "Draw runs into one HTML file: curves, scores, samples, configuration.",
     "generate": "Write an output for each input, or fill its blanks (<extra_id_0>).",
 }
 CONFIG_NOTE = """Any field of the configuration is set by --config.FIELD=VALUE, for instance

@@ -27,6 +27,7 @@ from t2t.data.tokenizers import Vocabulary
 from t2t.data.tokenizers import load as load_tokenizer
 from t2t.errors import Failure, UserError, nearest
 from t2t.models.architecture import Architecture
+from t2t.monitoring.hardware import hardware
 from t2t.objectives.config import Objective
 from t2t.objectives.implementations import implementation
 from t2t.parallel.mesh_config import AXES, Mesh
@@ -249,9 +250,9 @@ def load(spec: str, overrides: list[tuple[str, str]] = ()) -> Run:
 # -------------------------------------------------------------------------- the saved copy, resume
 
 
-def save(run: Run, workdir: str, versions: dict[str, str]) -> None:
-    """Writes the resolved configuration and the versions that ran it to `config.json`, atomically."""
-    text = json.dumps({"config": schema.to_json(run), "versions": versions}, indent=1) + "\n"
+def save(run: Run, workdir: str, surroundings: dict[str, dict]) -> None:
+    """Writes the resolved configuration, and beside it what ran it, to `config.json`, atomically."""
+    text = json.dumps({"config": schema.to_json(run), **surroundings}, indent=1) + "\n"
     target = f"{workdir}/{CONFIG}"
     if "://" in workdir:
         with fsspec.open(target, "wt", encoding="utf-8") as file:
@@ -341,7 +342,7 @@ def open_directory(run: Run, workdir: str) -> dict:
     Returns what every checkpoint records of it.
     """
     check_directory(run, workdir)
-    save(run, workdir, versions())
+    save(run, workdir, {"versions": versions(), "hardware": hardware()})
     return {"config": schema.to_json(run), "versions": versions()}
 
 

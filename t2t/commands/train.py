@@ -38,15 +38,19 @@ def execute(options, overrides: list[tuple[str, str]]) -> None:
     runs.check_devices(run, _devices(run))
     try:
         record = runs.open_directory(run, workdir)
+        from t2t.monitoring.report.write import report_at_the_end
         from t2t.training.loop import train
 
-        train(
-            run,
-            workdir,
-            check_vocabulary=lambda vocabulary: runs.check_vocabulary(run, vocabulary),
-            record=record,
-            debug=options.debug,
-        )
+        try:
+            train(
+                run,
+                workdir,
+                check_vocabulary=lambda vocabulary: runs.check_vocabulary(run, vocabulary),
+                record=record,
+                debug=options.debug,
+            )
+        finally:  # what failed is what one wants to look at
+            report_at_the_end(workdir)
     except OSError as error:  # a full or broken disk: a write to an open file names no path
         raise Failure(
             f"{error.filename or workdir}: {error.strerror or error}; what was saved before stands, "

@@ -197,6 +197,22 @@ def read_bytes(path: str) -> bytes:
         return file.read()
 
 
+def listing(folder: str) -> list[str]:
+    """The names in a folder as it is now, sorted; none where there is no such folder."""
+    with errors_at(folder):
+        if is_remote(folder):
+            filesystem, inner = _filesystem(folder)
+            filesystem.invalidate_cache()
+            try:
+                entries = filesystem.ls(inner, detail=False)
+            except (FileNotFoundError, NotADirectoryError):
+                return []
+            names = {entry.rstrip("/").rsplit("/", 1)[-1] for entry in entries}
+            return sorted(names - {inner.rstrip("/").rsplit("/", 1)[-1]})
+        folder = os.path.expanduser(folder)
+        return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+
+
 def download(url: str, local: str) -> None:
     """Copies an object to a local file."""
     with errors_at(url):

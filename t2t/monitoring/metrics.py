@@ -38,24 +38,40 @@ def _parts(directory: str) -> list[int]:
 
 def read_rows(directory: str) -> list[dict[str, Any]]:
     """Returns every whole metric row of a run directory in the order written."""
+    return scan_rows(directory)[0]
+
+
+def scan_rows(directory: str) -> tuple[list[dict[str, Any]], list[int]]:
+    """Returns the whole rows of a run directory, and the numbers of the lines that are none."""
     name = METRICS
     if is_remote(directory):
         parts = _parts(directory)
         if not parts:
-            return []
+            return [], []
         name = _part_name(parts[-1])
     try:
-        with fsspec.open(f"{directory}/{name}", "rt", encoding="utf-8") as file:
+        with fsspec.open(f"{directory}/{name}", "rt", encoding="utf-8", errors="replace") as file:
             lines = file.read().split("\n")
-    except FileNotFoundError:
-        return []
-    rows = []
-    for line in lines[:-1]:  # what follows the last newline was cut off by a kill
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            continue
-    return rows
+    except (FileNotFoundError, NotADirectoryError):
+        return [], []
+    rows, damaged = [], []
+    for number, line in enumerate(lines, 1):
+        row = _row(line) if number < len(lines) else None  # a kill cuts off the last newline
+        if row is not None:
+            rows.append(row)
+        elif line:
+            damaged.append(number)
+    return rows, damaged
+
+
+def _row(line: str) -> dict[str, Any] | None:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(row, dict) or not isinstance(row.get("split"), str):
+        return None
+    return row if type(row.get("step")) is int else None
 
 
 class MetricWriter:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import fsspec
 import jax
 
+from t2t.data import files
 from t2t.data.batches import Samples
 from t2t.data.feed import Feed
 from t2t.data.order import continue_schedule
@@ -19,6 +20,7 @@ from t2t.monitoring.metrics import MetricWriter, is_remote
 from t2t.monitoring.model_table import model_table, parameter_count
 from t2t.monitoring.profiler import Profile
 from t2t.monitoring.progress import Progress, duration
+from t2t.monitoring.report.record import CLOSING
 from t2t.parallel import sharding
 from t2t.training import heldout, initial
 from t2t.training import programs as program_builder
@@ -159,8 +161,12 @@ def train(run, workdir: str, *, check_vocabulary, record: dict, debug: bool = Fa
         if stop:
             say(f"{stop.reason}: saved step {step}; the same command goes on from there")
             return
+        closing = []
         for line in closing_lines(run, programs, inputs, state, steps.evaluate):
             say(line)
+            closing.append(line)
+        if closing and jax.process_index() == 0:  # for the report
+            files.write_bytes(f"{workdir}/{CLOSING}", "\n".join(closing).encode(errors="replace"))
         board = ", tensorboard/" if run.monitoring.tensorboard else ""
         say(
             f"done in {duration(time.monotonic() - begun)}: {workdir} holds config.json, "
