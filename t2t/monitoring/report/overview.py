@@ -44,7 +44,7 @@ def facts(run: RunRecord) -> dict[str, tuple[str, str]]:
         found["newest checkpoint"] = (f"{run.checkpoints[-1]:,}", f"{len(run.checkpoints)} kept")
     skipped = _finite(run, TRAIN, "skipped").sum()
     if skipped:
-        found["skipped updates"] = (f"{skipped:,.0f}", "of the rows written: not finite")
+        found["skipped updates"] = (f"{skipped:,.0f}", "among the rows written")
     return found
 
 

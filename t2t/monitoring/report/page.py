@@ -38,7 +38,8 @@ def page(runs: Sequence[RunRecord], written: str) -> str:
     # Nothing is fetched and no script but this one runs, whatever a prediction or a name holds.
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
     shown = "".join(
-        f"body:has(#show-{i}:not(:checked)) .run-{i}{{display:none}}\n" for i in range(len(runs))
+        f"body:has(#show-{i}:not(:checked)) .run-{i}{{display:none!important}}\n"
+        for i in range(len(runs))
     )
     return "<!doctype html>\n" + element(
         "html",

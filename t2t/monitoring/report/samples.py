@@ -8,28 +8,29 @@ from typing import Any
 from t2t.monitoring.report.markup import Html, element, join
 from t2t.monitoring.report.record import RunRecord, TaskResult
 
-LONGEST = 600  # characters shown of a text
+LONGEST, SHORTEST = 600, 150  # characters shown of a text, by how many there are
+ALL = 200_000  # characters of all texts together, so that the page stays under a megabyte
 BLANK = re.compile(r"\[([^\[\]]*)\]")
 
 
 def samples(runs: Sequence[RunRecord]) -> list[tuple[str, Html]]:
     """Returns (task, its examples): input, target, and the newest prediction of every run."""
     names = dict.fromkeys(task.name for run in runs for task in run.tasks if task.lines)
-    return [(name, join(*_examples(runs, name))) for name in names]
+    texts = sum(3 * len(task.lines) for run in runs for task in run.tasks)
+    longest = max(SHORTEST, min(LONGEST, ALL // max(texts, 1)))
+    return [(name, join(*_examples(runs, name, longest))) for name in names]
 
 
-def _examples(runs: Sequence[RunRecord], name: str) -> Iterator[Html]:
+def _examples(runs: Sequence[RunRecord], name: str, longest: int) -> Iterator[Html]:
     own = [{_key(line): line for line in _lines(run, name)} for run in runs]
     for key in dict.fromkeys(key for lines in own for key in lines):
         line = next(lines[key] for lines in own if key in lines)
-        parts = [
-            *_part("input", _shown(line.get("input"))),
-            *_part("target", _shown(line.get("target"))),
-        ]
+        parts = _part("input", _shown(line.get("input"), longest))
+        parts += _part("target", _shown(line.get("target"), longest))
         for run, lines in zip(runs, own, strict=True):
             if key in lines:
                 label = run.name if len(runs) > 1 else "prediction"
-                parts += _part(label, _prediction(lines[key]), _verdict(lines[key]))
+                parts += _part(label, _prediction(lines[key], longest), _verdict(lines[key]))
         yield element("dl", parts, class_="sample")
 
 
@@ -47,11 +48,11 @@ def _part(label: str, text: Html, badge: Html | str = "") -> list[Html]:
     return [element("dt", label, badge), element("dd", text, dir="auto")]
 
 
-def _shown(value: Any) -> Html:
+def _shown(value: Any, longest: int) -> Html:
     text = value if isinstance(value, str) else "" if value is None else str(value)
     if not text:
         return element("em", "(empty)")
-    return join(text[:LONGEST], "…" if len(text) > LONGEST else "")
+    return join(text[:longest], "…" if len(text) > longest else "")
 
 
 def _verdict(line: dict[str, Any]) -> Html | str:
@@ -67,12 +68,12 @@ def _verdict(line: dict[str, Any]) -> Html | str:
     )
 
 
-def _prediction(line: dict[str, Any]) -> Html:
+def _prediction(line: dict[str, Any], longest: int) -> Html:
     """The prediction; words that the target has not at that place are marked."""
     found, target = line.get("prediction"), line.get("target")
     if not (isinstance(found, str) and isinstance(target, str) and found and target):
-        return _shown(found)
-    words, wanted = (re.findall(r"\s+|\S+", text[:LONGEST]) for text in (found, target))
+        return _shown(found, longest)
+    words, wanted = (re.findall(r"\s+|\S+", text[:longest]) for text in (found, target))
     blocks = difflib.SequenceMatcher(None, wanted, words, autojunk=False).get_matching_blocks()
     parts: list[Html | str] = []
     place = 0
@@ -81,7 +82,7 @@ def _prediction(line: dict[str, Any]) -> Html:
         parts.append(element("mark", other) if other.strip() else other)
         parts.append("".join(words[block.b : block.b + block.size]))
         place = block.b + block.size
-    return join(*parts, "…" if len(found) > LONGEST else "")
+    return join(*parts, "…" if len(found) > longest else "")
 
 
 def closing(lines: Sequence[str]) -> Html:

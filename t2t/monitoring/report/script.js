@@ -60,14 +60,17 @@ function show(step) {
 }
 
 for (const chart of charts) {
-  const leave = () => show(null);
-  chart.plot.addEventListener("pointermove", (event) => {
+  const point = (event) => {
     const box = chart.plot.getBoundingClientRect();
     const share = (event.clientX - box.left) / box.width;
     show(Math.min(1, Math.max(0, share)) * chart.last);
+  };
+  chart.plot.addEventListener("pointerdown", point);
+  chart.plot.addEventListener("pointermove", point);
+  chart.plot.addEventListener("pointerleave", (event) => {
+    if (event.pointerType !== "touch") show(null); // a lifted finger leaves the values to be read
   });
-  chart.plot.addEventListener("pointerleave", leave);
-  chart.plot.addEventListener("blur", leave);
+  chart.plot.addEventListener("blur", () => show(null));
   let place = 0; // of the point that the arrow keys are at, in the first curve
   chart.plot.addEventListener("keydown", (event) => {
     const move = { ArrowLeft: -1, ArrowRight: 1 }[event.key];

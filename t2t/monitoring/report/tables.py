@@ -78,6 +78,8 @@ def flat(value: Any, path: str = "") -> dict[str, str]:
         for number, inner in enumerate(value):
             found |= flat(inner, f"{path}[{number}]")
         return found
+    if value is None:
+        return {path: "none"}
     return {path: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}
 
 

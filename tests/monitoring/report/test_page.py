@@ -229,7 +229,7 @@ def test_runs_are_laid_over_each_other(tmp_path):
     assert differing == {"training.seed": ["0", "7"]}
     sample = root.one("dl", "sample")
     assert [d.text for d in sample.all("dt")] == ["input", "target", "one", "two"]
-    assert ".run-1{display:none}" in root.one("style").text
+    assert ".run-1{display:none!important}" in root.one("style").text
     assert {i.attributes.get("id") for i in root.all("input")} >= {"show-0", "show-1"}
 
 
@@ -248,7 +248,7 @@ def test_a_long_run_and_many_tasks_stay_under_a_megabyte(tmp_path):
             lines = [line(i, "word " * 1000, input="long " * 1000) for i in range(40)]
             write_predictions(runs[-1], f"task_{task}", 100, {"bleu": 1.0}, lines)
     one, three = (text_of(*of).encode() for of in (runs[:1], runs))
-    assert len(one) < 1_000_000 and len(three) < 2_000_000
+    assert len(one) < 1_000_000 and len(three) < 1_000_000
     found = curves(figure(parsed(one.decode()), "Gradient norm"))["train"][1]
     values = [json.loads(x)["grad_norm"] for x in (tmp_path / "a" / "metrics.jsonl").open()]
     assert max(found) == pytest.approx(max(values), rel=1e-5)

@@ -37,8 +37,7 @@ def settings(root: Node) -> dict[str, str]:
 def test_training_leaves_a_report_of_itself(tmp_path, capsys):
     workdir = tmp_path / "run"
     arguments = [f"--config={RECIPE}:{write_text(tmp_path)}", f"--workdir={workdir}"]
-    more = ["--config.evaluation.examples=1", "--config.evaluation.input_blind=true"]
-    assert main(["train", *arguments, *more]) == 0
+    assert main(["train", *arguments, "--config.evaluation.input_blind=true"]) == 0
     assert f"report: {workdir}/report.html" in capsys.readouterr().err
     for metric, name in (("Loss", "loss"), ("Gradient norm", "grad_norm")):
         steps, values = train_curve(workdir / "report.html", metric)
@@ -47,7 +46,6 @@ def test_training_leaves_a_report_of_itself(tmp_path, capsys):
     root = parsed((workdir / "report.html").read_text(encoding="utf-8"))
     assert root.one("h1").text == "run finished"
     assert "best predictor that cannot see the input" in root.text
-    assert len(root.all("p", "blank")) == 2, "what the model filled in, and the truth"
     shown = settings(root)
     assert shown["model.d_model"] == "32" and shown["devices"] == "8" and "jax" in shown
     assert root.one("table", "parameters").all("tr")[-1].one("th").text == "total"
