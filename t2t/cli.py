@@ -16,6 +16,7 @@ VERBS = {
     "prepare": "Train the tokenizer and build the token stores of a configuration.",
     "inspect": "Print the exact batch of a step: text, tokens, rows, fill.",
     "report": "Draw runs into one HTML file: curves, scores, samples, configuration.",
+    "tasks": "List the tasks, or show a task's examples.",
     "generate": "Write an output for each input, or fill its blanks (<extra_id_0>).",
 }
 CONFIG_NOTE = """Any field of the configuration is set by --config.FIELD=VALUE, for instance

@@ -52,7 +52,7 @@ def records(source: Source, name: str, split: str, data: str = "") -> Iterator[P
     if not source.tfds:
         raise UserError(_not_found(name, split, data, missing))
     try:
-        placed = tfds_source.whole_records(source.tfds, split, data)
+        placed = tfds_source.whole_records(source.tfds, dict(source.splits).get(split, split), data)
         first = next(placed, None)
     except UserError as error:
         if missing:

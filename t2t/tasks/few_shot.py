@@ -1,7 +1,7 @@
 """Prompts with examples of the training split before the question, for models that are prompted."""
 
+import collections
 import dataclasses
-import itertools
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -16,17 +16,19 @@ def with_shots(
 ) -> Iterator[Example]:
     """Examples whose input is `shots` solved ones and then their own, blank lines between them.
 
-    Which are shown is a function of (seed, the example's place); an example never shows itself.
+    Which are shown is a function of (seed, the example's place); none shows its own input, solved.
     Raises UserError where the pool holds too few.
     """
     pool = [example for example in pool if example.target != UNLABELLED]
+    times = collections.Counter(example.input for example in pool)
     for number, example in enumerate(examples):
-        order = np.random.default_rng([seed, number]).permutation(len(pool))
-        others = (pool[i] for i in order if pool[i].input != example.input)
-        shown = list(itertools.islice(others, shots))
-        if len(shown) < shots:
+        enough = shots + times[example.input]
+        if len(pool) < enough:
             raise UserError(
-                f"--shots={shots}: the training split holds only {len(pool)} solved examples"
+                f"--shots={shots}: the training split holds only "
+                f"{len(pool) - times[example.input]} other solved examples"
             )
-        solved = [f"{one.input}\n{one.target}\n\n" for one in shown]
+        drawn = np.random.default_rng([seed, number]).choice(len(pool), enough, replace=False)
+        others = [pool[i] for i in drawn if pool[i].input != example.input]
+        solved = [f"{one.input}\n{one.target}\n\n" for one in others[:shots]]
         yield dataclasses.replace(example, input="".join(solved) + example.input)

@@ -56,6 +56,7 @@ _SOURCE = Source(
         ),
         Layout((("test", ("lambada_test.jsonl",)),), renamed(jsonl, {"passage": "text"})),
     ),
+    splits=(("validation", "train"),),  # TFDS takes the development set for training
 )
 
 

@@ -50,13 +50,15 @@ class Source:
     """Where a task's records come from: a prepared TFDS dataset, or files in a published layout.
 
     lists: the TFDS features that hold any number of values; every other one holds a single value.
-    names: (TFDS's, files') names of the features whose names differ.
+    names: (TFDS's, files') names of the features whose names differ. splits: (our, TFDS's) names
+    of the splits whose names differ.
     """
 
     tfds: str = ""
     lists: tuple[str, ...] = ()
     layouts: tuple[Layout, ...] = ()
     names: tuple[tuple[str, str], ...] = ()
+    splits: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
