@@ -16,7 +16,8 @@ import fsspec
 
 from t2t import overrides as command_line
 from t2t import recipes, schema
-from t2t.data.config import Data
+from t2t.data.config import Corpus, Data
+from t2t.data.source_config import Prepared, Task
 from t2t.data.tokenizer_config import (
     RunTokenizer,
     SentencePiece,
@@ -28,7 +29,7 @@ from t2t.data.tokenizers import load as load_tokenizer
 from t2t.errors import Failure, UserError, nearest
 from t2t.models.architecture import Architecture
 from t2t.monitoring.hardware import hardware
-from t2t.objectives.config import Objective
+from t2t.objectives.config import Objective, TextToText
 from t2t.objectives.implementations import implementation
 from t2t.parallel.mesh_config import AXES, Mesh
 from t2t.training.checkpoint_config import Checkpoints
@@ -84,6 +85,7 @@ def check(run: Run) -> None:
         if getattr(run, field.name) is not None:
             getattr(run, field.name).check(f"config.{field.name}")
     _check_steps(run)
+    _check_objective(run)
     _check_best_metric(run)
     _check_mesh(run, {axis: max(getattr(run.mesh, axis), 1) for axis in AXES})
     if isinstance(run.tokenizer, RunTokenizer) and not (run.tokenizer.path or run.initial):
@@ -105,6 +107,33 @@ def _check_steps(run: Run) -> None:
             f"config.schedule.warmup_steps: {run.schedule.warmup_steps} leave nothing of the "
             f"{steps} steps (config.training.steps) for the way down from the peak"
         )
+
+
+def _check_objective(run: Run) -> None:
+    """Checks that the objective is given what it takes: pairs of a task, or running text."""
+    kind, all_tasks = type(run.objective).__name__, True
+    for key, corpora in _all_corpora(run):
+        for i, corpus in enumerate(corpora):
+            all_tasks &= corpus.is_task
+            # A prepared store is not open yet: it will say what it holds.
+            if isinstance(run.objective, TextToText) and not (
+                corpus.is_task or isinstance(corpus.source, Prepared)
+            ):
+                raise UserError(
+                    f"config.data.{key}[{i}]: {corpus.name!r} is running text, and TextToText "
+                    "(config.objective) takes the pairs of tasks; take SpanCorruption, under which "
+                    "text and tasks may stand side by side"
+                )
+    if all_tasks and not isinstance(run.objective, TextToText):
+        raise UserError(
+            f"config.objective: {kind} is for running text, and every corpus is a task; "
+            "take TextToText"
+        )
+
+
+def _all_corpora(run: Run) -> tuple[tuple[str, tuple[Corpus, ...]], ...]:
+    """Returns every corpus under its key in config.data."""
+    return ("train.corpora", run.data.train.corpora), ("evaluation", run.data.evaluation)
 
 
 def _check_best_metric(run: Run) -> None:
@@ -171,15 +200,16 @@ def check_inputs(run: Run, workdir: str = "") -> None:
     Raises: UserError naming the corpus and the file, the vocabulary, or the initial run.
     """
     from t2t.data import sources
+    from t2t.tasks import pairs as tasks
     from t2t.training.inputs import open_tokenizer, steps_in
 
-    for key, corpora in (
-        ("train.corpora", run.data.train.corpora),
-        ("evaluation", run.data.evaluation),
-    ):
+    for key, corpora in _all_corpora(run):
         for i, corpus in enumerate(corpora):
             try:
-                sources.names(corpus.source)
+                if isinstance(corpus.source, Task):
+                    tasks.check(corpus.source)
+                else:
+                    sources.names(corpus.source)
             except UserError as error:
                 raise UserError(f"config.data.{key}[{i}].source: {error}") from None
     if not (workdir and steps_in(f"{workdir}/checkpoints")):

@@ -3,7 +3,8 @@
     step --schedule--> sample numbers --mixture--> corpora's rows --order--> tokens --objective-->
 
 Nothing here has state: any step, and any rows of it, are made without those before. Hosts make the
-rows that they need; together they are the batch that a single host makes.
+rows that they need; together they are the batch that a single host makes. Rows of tasks stand beside
+rows of running text: the run's objective makes these, text_to_text those, of the same lengths.
 """
 
 import dataclasses
@@ -12,14 +13,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from t2t.data import corpus_rows, mixture, packing
+from t2t.data import corpus_rows, mixture, packing, pair_packing
 from t2t.data.config import Corpus, Data
 from t2t.data.corpus_rows import CorpusRows
 from t2t.data.order import Pieces, random_bits, sample_range
+from t2t.data.pair_rows import PairRows, Pairs
+from t2t.data.token_store import PAIRS
 from t2t.errors import UserError
-from t2t.objectives.config import Objective
-from t2t.objectives.implementations import implementation
+from t2t.objectives import text_to_text
+from t2t.objectives.config import Objective, TextToText
+from t2t.objectives.implementations import implementation, of_pairs
 
+# From this bit on the number that an example's randomness hangs on tells its corpus.
+CORPUS_BIT = 48
 # Examples of like length are read together: rows of a read have one length.
 _READ_CLASSES = 4
 
@@ -33,6 +39,13 @@ class Examples(NamedTuple):
     starts: np.ndarray  # [E]: in the corpus's store
     lengths: np.ndarray  # [E]: raw tokens
     number: np.ndarray  # [E]: what the example's randomness hangs on
+    target_starts: np.ndarray  # [E]: of pairs, whose inputs are at `starts`; of text 0
+    target_lengths: np.ndarray  # [E]
+
+    def of_rows(self, rows: np.ndarray) -> "Examples":
+        """Returns what stands in some rows alone (bool [B])."""
+        there = np.repeat(rows, self.in_row)
+        return Examples(*(part[rows] for part in self[:3]), *(part[there] for part in self[3:]))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -40,7 +53,8 @@ class Samples:
     """The samples of a training run, or of one held-out corpus. Immutable and picklable.
 
     stores, corpora: one of each a corpus, named `names`. tree: which corpus a sample comes from.
-    pieces: the batch schedule. batches: how many there are; None without end.
+    pieces: the batch schedule. full: whether batches have neither padding nor packing, and so no
+    segments and positions. batches: how many there are; None without end.
     """
 
     names: tuple[str, ...]
@@ -53,6 +67,7 @@ class Samples:
     vocabulary: object
     seed: int
     purpose: str
+    full: bool
     batches: int | None = None
     among: int = 0  # when positive, only the first so many samples are used, over and over
 
@@ -77,9 +92,24 @@ class Samples:
         """Returns the Batch of samples [B]: each row a function of (seed, its sample) alone."""
         samples = np.asarray(samples, np.int64)
         examples = self.examples(samples)
-        tokens, starts = self._read(examples)
-        implemented = implementation(self.objective)
-        batch = implemented.make_packed_batch(
+        paired = np.array([rows.paired for rows in self.corpora])[examples.corpus]
+        if not paired.any():
+            batch = self._text_batch(examples)
+        elif paired.all():
+            batch = self._pairs_batch(examples)
+        else:
+            batch = _interleaved(
+                paired,
+                self._pairs_batch(examples.of_rows(paired)),
+                self._text_batch(examples.of_rows(~paired)),
+            )
+        batch["sample"] = samples
+        return batch
+
+    def _text_batch(self, examples: Examples) -> dict:
+        corpus = np.repeat(examples.corpus, examples.in_row)
+        tokens, starts = self._read(corpus, examples.starts, examples.lengths)
+        return implementation(self.objective).make_packed_batch(
             self.objective,
             self.vocabulary,
             tokens,
@@ -89,14 +119,22 @@ class Samples:
             lambda count: random_bits(self.seed, self.purpose, examples.number, count),
             full=self.full,
         )
-        batch["sample"] = samples
-        return batch
 
-    @property
-    def full(self) -> bool:
-        """Whether batches have neither padding nor packing, and so no segments and positions."""
-        fills = implementation(self.objective).always_full(self.objective)
-        return self.order != "packed" and fills
+    def _pairs_batch(self, examples: Examples) -> dict:
+        corpus = np.repeat(examples.corpus, examples.in_row)
+        tokens, starts = self._read(
+            np.concatenate([corpus, corpus]),
+            np.concatenate([examples.starts, examples.target_starts]),
+            np.concatenate([examples.lengths, examples.target_lengths]),
+        )
+        return text_to_text.make_pairs_batch(
+            of_pairs(self.objective),
+            self.vocabulary,
+            tokens,
+            (starts[: len(corpus)], examples.lengths),
+            (starts[len(corpus) :], examples.target_lengths),
+            examples.in_row,
+        )
 
     def examples(self, samples: np.ndarray) -> Examples:
         """Finds the examples of samples [B]."""
@@ -113,14 +151,15 @@ class Samples:
         for c, found in located.items():
             epoch[members[c]], in_row[members[c]] = found.epoch, found.in_row
         first = np.cumsum(in_row) - in_row
-        starts, lengths, luck = np.empty((3, int(in_row.sum())), np.int64)
+        starts, lengths, luck, *targets = np.empty((5, int(in_row.sum())), np.int64)
         for c, found in located.items():
             ends = np.cumsum(found.in_row)
             to = np.arange(len(found.starts))
             to += np.repeat(first[members[c]] - (ends - found.in_row), found.in_row)
             starts[to], lengths[to] = found.starts, found.lengths
-            luck[to] = found.number + (c << 48)
-        return Examples(corpus, epoch, in_row, starts, lengths, luck)
+            luck[to] = found.number + (c << CORPUS_BIT)
+            targets[0][to], targets[1][to] = found.target_starts, found.target_lengths
+        return Examples(corpus, epoch, in_row, starts, lengths, luck, *targets)
 
     def _assign(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if self.order != "streams" or len(self.corpora) == 1:
@@ -132,27 +171,54 @@ class Samples:
         lanes = np.bincount(corpus, minlength=len(self.corpora))
         return corpus[row], step * lanes[corpus[row]] + lane[row]
 
-    def _read(self, examples: Examples) -> tuple[np.ndarray, np.ndarray]:
-        """Returns (tokens, flat; where each example starts in them)."""
-        longest = implementation(self.objective).raw_length(self.objective)
-        corpus = np.repeat(examples.corpus, examples.in_row)
+    def _read(
+        self, corpus: np.ndarray, places: np.ndarray, lengths: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Reads `lengths` [N] tokens at `places` of the corpora's stores.
+
+        Returns (tokens, flat; where each begins in them, or anything for one of no tokens).
+        """
+        longest = int(lengths.max(initial=1))
         step = -(-longest // _READ_CLASSES)
-        kind = corpus * _READ_CLASSES + (examples.lengths - 1) // step
-        starts = np.zeros_like(examples.starts)
+        kind = np.where(lengths > 0, corpus * _READ_CLASSES + (lengths - 1) // step, -1)
+        starts = np.zeros_like(places)
         blocks, size = [], 0
-        for one in np.unique(kind).tolist():
+        for one in np.unique(kind[kind >= 0]).tolist():
             which = np.flatnonzero(kind == one)
             store = self.stores[one // _READ_CLASSES]
             length = min(longest, (one % _READ_CLASSES + 1) * step, store.num_tokens)
             # A read of whole classes must not run over the end of the store.
-            begin = np.minimum(examples.starts[which], store.num_tokens - length)
+            begin = np.minimum(places[which], store.num_tokens - length)
             block = store.read(begin, length)
-            starts[which] = size + np.arange(len(which)) * length + examples.starts[which] - begin
+            starts[which] = size + np.arange(len(which)) * length + places[which] - begin
             blocks.append(block.reshape(-1))
             size += block.size
         if len(blocks) == 1:
             return blocks[0], starts
         return np.concatenate(blocks) if blocks else np.zeros(0, np.int32), starts
+
+
+def _interleaved(first: np.ndarray, those: dict, others: dict) -> dict:
+    """Puts two batches together: those in the rows that are `first` (bool [B]), others in the rest."""
+
+    def join(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        joined = np.empty((len(first), *a.shape[1:]), a.dtype)
+        joined[first], joined[~first] = a, b
+        return joined
+
+    return {
+        name: {key: join(a, others[name][key]) for key, a in part.items()}
+        if isinstance(part, dict)
+        else join(part, others[name])
+        for name, part in those.items()
+    }
+
+
+def always_full(data: Data, objective: Objective) -> bool:
+    """Whether batches of a run have neither padding nor packing, in training and held-out."""
+    tasks = any(corpus.is_task for corpus in (*data.train.corpora, *data.evaluation))
+    fills = implementation(objective).always_full(objective)
+    return data.order != "packed" and fills and not tasks
 
 
 def training_samples(
@@ -174,24 +240,16 @@ def training_samples(
     corpora = data.train.corpora
     names = tuple(corpus.name for corpus in corpora)
     pairs = list(zip(stores, corpora, strict=True))
-    sizes = [np.diff(corpus_rows.token_range(s, c.documents)[2:])[0] for s, c in pairs]
-    shares = mixture.rates(
-        names,
-        [corpus.rate for corpus in corpora],
-        sizes,
-        data.train.weighting,
-        data.train.temperature,
-        data.train.maximum,
-    )
-    tree = mixture.split_tree(names, shares)
     lanes = [0] * len(corpora)
     if data.order == "streams":
+        tree = mixture.split_tree(names, _shares(data, stores, []))
         rows = mixture.assign(tree, np.arange(pieces[0][1]))[0]
         lanes = np.bincount(rows, minlength=len(corpora)).tolist()
     cut = [
         _corpus_rows(corpus, store, objective, data, seed, cache, lanes=n)
         for (store, corpus), n in zip(pairs, lanes, strict=True)
     ]
+    tree = mixture.split_tree(names, _shares(data, stores, cut))
     return Samples(
         names,
         tuple(stores),
@@ -203,6 +261,31 @@ def training_samples(
         vocabulary,
         seed,
         "train",
+        always_full(data, objective),
+    )
+
+
+def _shares(data: Data, stores: Sequence, cut: Sequence[CorpusRows]) -> np.ndarray:
+    """Returns the share of each training corpus in the rows; see config.Mixture.
+
+    cut: the corpora's rows, where any of them is of pairs.
+    """
+    corpora, weighting = data.train.corpora, data.train.weighting
+    factors = [corpus.rate for corpus in corpora]
+    if weighting != "rate" and any(rows.paired for rows in cut):
+        # In examples, as T5's; a row of a task that packs ten of them then counts as ten.
+        sizes = [len(rows.pairs) if rows.paired else rows.rows for rows in cut]
+        factors = [f * rows.rows / size for f, rows, size in zip(factors, cut, sizes, strict=True)]
+    else:
+        ranges = map(corpus_rows.token_range, stores, (corpus.documents for corpus in corpora))
+        sizes = [end - begin for _, _, begin, end in ranges]
+    return mixture.rates(
+        [corpus.name for corpus in corpora],
+        factors,
+        sizes,
+        weighting,
+        data.train.temperature,
+        data.train.maximum,
     )
 
 
@@ -236,6 +319,7 @@ def evaluation_samples(
             vocabulary,
             seed,
             f"evaluation/{corpus.name}",
+            always_full(data, objective),
             batches,
         )
     return result
@@ -251,6 +335,17 @@ def _corpus_rows(
     lanes: int = 0,
     once: bool = False,
 ) -> CorpusRows:
+    if store.kind == PAIRS:
+        if not corpus.is_task and not isinstance(objective, TextToText):
+            raise UserError(
+                f"corpus {corpus.name!r}: {store.path} holds the pairs of a task; beside running "
+                "text a task is given as such: Task(name, ...)"
+            )
+        return _pair_rows(corpus, store, of_pairs(objective), data, seed, cache, once)
+    if isinstance(objective, TextToText):
+        raise UserError(
+            f"corpus {corpus.name!r}: TextToText takes pairs of a task, and this is running text"
+        )
     implemented = implementation(objective)
     length = implemented.raw_length(objective)
     first, last, begin, end = corpus_rows.token_range(store, corpus.documents)
@@ -281,3 +376,29 @@ def _corpus_rows(
             )
         return corpus_rows.Streams(begin, end, length, lanes)
     return corpus_rows.Shuffled(begin, end, length, seed, corpus.name)
+
+
+def _pair_rows(
+    corpus: Corpus,
+    store,
+    objective: TextToText,
+    data: Data,
+    seed: int,
+    cache: str | None,
+    once: bool,
+) -> PairRows:
+    first, last = (int(share * (store.num_documents // 2)) for share in corpus.documents)
+    if first == last:
+        raise UserError(f"corpus {corpus.name!r}: no example in the part {corpus.documents} of it")
+    pairs = Pairs(store, first, last, objective)
+    capacity = text_to_text.lengths(objective)
+    if data.order != "packed":
+        plan = pair_packing.one_a_row(pairs.sizes(), capacity)
+    else:
+        plan = packing.cached_plan(
+            data.cache_dir if cache is None else cache,
+            packing.plan_fingerprint(store.fingerprint, (first, last), (), capacity, seed),
+            lambda: pair_packing.make_plan(pairs.sizes(), capacity, seed),
+            pair_packing.PairPlan,
+        )
+    return PairRows(pairs, plan, seed, corpus.name, once)

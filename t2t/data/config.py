@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from t2t.data.source_config import Source
+from t2t.data.source_config import Source, Task
 from t2t.errors import UserError
 
 
@@ -11,7 +11,8 @@ from t2t.errors import UserError
 class Corpus:
     """A named source. `rate` is its factor in the mixture; `documents` the part of it used.
 
-    `documents=(0.0, 0.98)` takes the first 98 % of the documents; `(0.98, 1.0)` are all others.
+    `documents=(0.0, 0.98)` takes the first 98 % of the documents (of a task, of its examples);
+    `(0.98, 1.0)` are all others.
     """
 
     name: str
@@ -33,13 +34,21 @@ class Corpus:
             )
         self.source.check(f"{where}.source")
 
+    @property
+    def is_task(self) -> bool:
+        """Whether it gives pairs of input and target, not running text."""
+        return isinstance(self.source, Task)
+
 
 @dataclass(frozen=True)
 class Mixture:
     """Corpora and how their shares of the samples are found.
 
-    `rate`: shares are the corpora's rates. `size`: rate * tokens. `temperature`: rate *
+    `rate`: shares of the rows are the corpora's rates. `size`: rate * tokens. `temperature`: rate *
     tokens^(1 / temperature), as mT5's. `maximum` caps the tokens of a corpus before that.
+    With tasks, sizes and shares are in examples and not in tokens and rows, as T5's
+    examples-proportional mixing with limit `maximum` (Raffel et al. 2020, section 3.5.2); a text has
+    as many examples as it fills rows.
     """
 
     corpora: tuple[Corpus, ...]
@@ -69,8 +78,8 @@ class Mixture:
 class Data:
     """What is read, in which order, in batches of which size.
 
-    order: `shuffled` (rows cut from the flat token stream, in a new order each epoch), `packed`
-    (examples that never cross documents, several in a row), `streams` (row r of a batch continues
+    order: `shuffled` (rows cut from the flat token stream, or an example of a task each, in a new
+    order each epoch), `packed` (examples that never cross documents, several in a row), `streams` (row r of a batch continues
     row r of the batch before).
     batch_ramp: ((until_step, size), ...) before the final `batch_size`: a size holds for the steps
     below its until_step that no earlier pair covers.
@@ -114,6 +123,16 @@ class Data:
                 f"{where}.batch_ramp: order='streams' needs one batch size, since a row continues "
                 "the same row of the batch before"
             )
+        for key, corpora in (
+            ("train.corpora", self.train.corpora),
+            ("evaluation", self.evaluation),
+        ):
+            for i, corpus in enumerate(corpora):
+                if self.order == "streams" and corpus.is_task:
+                    raise UserError(
+                        f"{where}.{key}[{i}]: order='streams' needs running text, and "
+                        f"{corpus.name!r} is a task; take 'shuffled' or 'packed'"
+                    )
 
     def pieces(self) -> tuple[tuple[int, int], ...]:
         """Returns the batch schedule ((from_step, size), ...), as t2t.data.order takes it."""

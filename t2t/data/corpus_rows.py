@@ -5,7 +5,7 @@ regard to the rows before. `rows` is their number in an epoch.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
@@ -22,12 +22,20 @@ class Located(NamedTuple):
     starts: np.ndarray  # int64 [E]
     lengths: np.ndarray  # int64 [E]
     number: np.ndarray  # int64 [E]: differs for each example and epoch; its randomness hangs on it
+    # Of pairs, where `starts` and `lengths` are the inputs'; of text 0.
+    target_starts: np.ndarray  # int64 [E]
+    target_lengths: np.ndarray  # int64 [E]
 
 
 class CorpusRows(Protocol):
     rows: int
+    paired: ClassVar[bool] = False  # whether examples are pairs, not running text
 
     def locate(self, numbers: np.ndarray) -> Located: ...
+
+    def describe(self) -> str:
+        """How many there are and what they leave out, in words."""
+        return f"{self.rows:,} row{'' if self.rows == 1 else 's'} an epoch"
 
 
 def token_range(store, documents: tuple[float, float]) -> tuple[int, int, int, int]:
@@ -39,7 +47,7 @@ def token_range(store, documents: tuple[float, float]) -> tuple[int, int, int, i
 
 
 @dataclass(frozen=True)
-class Shuffled:
+class Shuffled(CorpusRows):
     """Rows of `length` cut from tokens begin .. end, in a new order each epoch.
 
     Each epoch cuts at other places: its first row starts up to a row further in, so that no token
@@ -56,6 +64,10 @@ class Shuffled:
     def rows(self) -> int:
         return max(1, (self.end - self.begin - self.length + 1) // self.length)
 
+    def describe(self) -> str:
+        left = self.end - self.begin - self.rows * self.length
+        return f"{super().describe()}; {left:,} tokens left out of each, other ones each time"
+
     def locate(self, numbers: np.ndarray) -> Located:
         epoch, row = np.divmod(numbers, self.rows)
         key = hash_of(self.seed, f"order/{self.name}", epoch)
@@ -67,7 +79,7 @@ class Shuffled:
 
 
 @dataclass(frozen=True)
-class Fixed:
+class Fixed(CorpusRows):
     """Rows of `length` cut from tokens begin .. end, in place; numbers past the last are empty."""
 
     begin: int
@@ -87,11 +99,13 @@ class Fixed:
             starts=located.starts[there],
             lengths=located.lengths[there],
             number=located.number[there],
+            target_starts=located.target_starts[there],
+            target_lengths=located.target_lengths[there],
         )
 
 
 @dataclass(frozen=True)
-class Streams:
+class Streams(CorpusRows):
     """Rows that continue each other: `lanes` equal parts, each read from its own place on.
 
     Number n is row n // lanes of lane n % lanes. A lane goes on into the next one, so each passes
@@ -116,7 +130,7 @@ class Streams:
 
 
 @dataclass(frozen=True)
-class OnceInLanes:
+class OnceInLanes(CorpusRows):
     """Held-out rows for models with a memory: number n is row n // lanes of lane n % lanes."""
 
     once: Fixed
@@ -133,7 +147,7 @@ class OnceInLanes:
 
 
 @dataclass(frozen=True, eq=False)
-class Packed:
+class Packed(CorpusRows):
     """Rows of a packing plan, in a new order each epoch, or once and in the plan's order."""
 
     plan: Plan
@@ -145,27 +159,50 @@ class Packed:
     def rows(self) -> int:
         return len(self.plan.rows) - 1
 
+    def describe(self) -> str:
+        plan = self.plan
+        return (
+            f"{super().describe()} of {len(plan.starts):,} examples, encoder {plan.encoder_fill:.2%} "
+            f"and targets {plan.targets_fill:.2%} filled; {plan.documents_cut:,} documents were "
+            f"longer than a row and cut, {plan.dropped:,} of a single token dropped"
+        )
+
     def locate(self, numbers: np.ndarray) -> Located:
-        bounds = self.plan.rows
-        if self.once:
-            epoch = np.zeros_like(numbers)
-            there = (numbers >= 0) & (numbers < self.rows)
-            row = np.where(there, numbers, 0)
-            in_row = np.where(there, bounds[row + 1] - bounds[row], 0)
-        else:
-            epoch, row = np.divmod(numbers, self.rows)
-            row = permute(row, self.rows, hash_of(self.seed, f"order/{self.name}", epoch))
-            in_row = bounds[row + 1] - bounds[row]
-        ends = np.cumsum(in_row)
-        example = np.arange(int(in_row.sum())) + np.repeat(bounds[row] - (ends - in_row), in_row)
-        number = example + np.repeat(epoch, in_row) * len(self.plan.starts)
+        key = None if self.once else (self.seed, self.name)
+        in_row, epoch, example, number = rows_of_plan(self.plan.rows, numbers, key)
         lengths = self.plan.lengths[example].astype(np.int64)
-        return Located(in_row, epoch, self.plan.starts[example], lengths, number)
+        none = np.zeros_like(lengths)
+        return Located(in_row, epoch, self.plan.starts[example], lengths, number, none, none)
+
+
+def rows_of_plan(
+    bounds: np.ndarray, numbers: np.ndarray, key: tuple[int, str] | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Finds rows `numbers` of a plan whose row r holds its examples bounds[r] .. bounds[r + 1].
+
+    key: (seed, name) of the epochs' order; None: in the plan's order, once, and nothing after it.
+    Returns (examples in each row [B], epoch [B], examples [E], their numbers in all epochs [E]).
+    """
+    rows = len(bounds) - 1
+    if key is None:
+        epoch = np.zeros_like(numbers)
+        there = (numbers >= 0) & (numbers < rows)
+        row = np.where(there, numbers, 0)
+        in_row = np.where(there, bounds[row + 1] - bounds[row], 0)
+    else:
+        seed, name = key
+        epoch, row = np.divmod(numbers, rows)
+        row = permute(row, rows, hash_of(seed, f"order/{name}", epoch))
+        in_row = bounds[row + 1] - bounds[row]
+    ends = np.cumsum(in_row)
+    example = np.arange(int(in_row.sum())) + np.repeat(bounds[row] - (ends - in_row), in_row)
+    return in_row, epoch, example, example + np.repeat(epoch, in_row) * int(bounds[-1])
 
 
 def _one_each(starts, epoch, numbers, length) -> Located:
     lengths = np.full(len(numbers), length, np.int64)
-    return Located(np.ones(len(numbers), np.int64), epoch, starts, lengths, numbers)
+    none = np.zeros(len(numbers), np.int64)
+    return Located(np.ones(len(numbers), np.int64), epoch, starts, lengths, numbers, none, none)
 
 
 def check_size(name: str, tokens: int, length: int) -> None:

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from t2t.data.batches import Samples
-from t2t.data.corpus_rows import Packed, Shuffled
+from t2t.data.batches import CORPUS_BIT, Samples
 
 _IDS = 24
 
@@ -23,8 +22,7 @@ def inspect_lines(samples: Samples, tokenizer, step: int, rows: int = 4) -> list
         )
         for segment in range(int(examples.in_row[row])):
             example = int(first[row]) + segment
-            begin, size = int(examples.starts[example]), int(examples.lengths[example])
-            lines.append(f"  example {segment + 1}: tokens {begin}..{begin + size} of the store")
+            lines.append(f"  example {segment + 1}: {_place(samples, examples, row, example)}")
             lines += _example(samples, tokenizer, batch, row, segment + 1)
     return lines
 
@@ -53,22 +51,29 @@ def _corpora(samples, examples) -> list[str]:
     for i, (name, store, rows) in enumerate(
         zip(samples.names, samples.stores, samples.corpora, strict=True)
     ):
-        line = (
-            f"corpus {name}: {share[i]:.1%} of the rows here; {store.num_documents} documents, "
-            f"{store.num_tokens} tokens in its store; {_count(rows.rows, 'row')} an epoch"
+        lines.append(
+            f"corpus {name}: {share[i]:.1%} of the rows here; {store.describe()} in its store; "
+            f"{rows.describe()}"
         )
-        if isinstance(rows, Packed):
-            plan = rows.plan
-            line += (
-                f" of {len(plan.starts)} examples, encoder {plan.encoder_fill:.2%} and targets "
-                f"{plan.targets_fill:.2%} filled; {plan.documents_cut} documents were longer than "
-                f"a row and cut, {_count(plan.dropped, 'single token')} dropped"
-            )
-        elif isinstance(rows, Shuffled):
-            left = rows.end - rows.begin - rows.rows * rows.length
-            line += f"; {left} tokens left out of each, other ones each time"
-        lines.append(line)
     return lines
+
+
+def _place(samples, examples, row: int, example: int) -> str:
+    """Says where an example stands in its store, and what of a pair was cut."""
+    size, target_size = int(examples.lengths[example]), int(examples.target_lengths[example])
+    rows = samples.corpora[examples.corpus[row]]
+    if not rows.paired:
+        begin = int(examples.starts[example])
+        return f"tokens {begin}..{begin + size} of the store"
+    pair = rows.number_of(int(examples.number[example]) % (1 << CORPUS_BIT))
+    store = rows.pairs.store
+    whole = np.diff(store.offsets[2 * pair : 2 * pair + 3]).tolist()
+    cut = [
+        f"; the {side} is cut from {long} tokens to {short}"
+        for side, long, short in zip(("input", "target"), whole, (size, target_size), strict=True)
+        if short < long
+    ]
+    return f"pair {pair} of the store{''.join(cut)}"
 
 
 def _example(samples, tokenizer, batch, row: int, segment: int) -> list[str]:

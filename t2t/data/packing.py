@@ -12,7 +12,8 @@ import io
 import os
 import tempfile
 import zipfile
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -37,10 +38,13 @@ class Plan(NamedTuple):
     dropped: int  # pieces of a single token, of which nothing can be masked
 
 
+P = TypeVar("P", bound=tuple)
+
+
 def plan_fingerprint(
     store_fingerprint: str, documents: tuple[int, int], table, capacity, seed: int
 ) -> str:
-    """Names a plan by all that it depends on."""
+    """Names a plan by all that it depends on; `table` is () for pairs."""
     facts = hashlib.sha256(
         repr((VERSION, WINDOW, store_fingerprint, documents, capacity, seed)).encode()
     )
@@ -81,8 +85,11 @@ def make_plan(
     starts, lengths = starts[kept], lengths[kept]
     order, sizes = [], []
     for begin in range(0, len(starts), window):
-        members, in_row = _pack_window(
-            lengths[begin : begin + window], encoder, targets, capacity, seed, begin
+        members, in_row = pack_window(
+            lengths[begin : begin + window],
+            lambda counts: _best_fit(counts, encoder, targets, capacity),
+            seed,
+            begin,
         )
         order.append(members + begin)
         sizes.append(in_row)
@@ -100,19 +107,25 @@ def make_plan(
     )
 
 
-def _pack_window(lengths, encoder, targets, capacity, seed, begin):
-    """Returns (pieces by row [P], pieces in each row [R]), both in random order."""
-    luck = hash_of(seed, "packing/pieces", np.arange(begin, begin + len(lengths)))
-    by_length = np.lexsort((luck, lengths))
-    counts = np.bincount(lengths, minlength=len(encoder))
-    taken = np.cumsum(counts) - counts  # next piece of each length, as a place in by_length
+def pack_window(
+    kinds: np.ndarray, fit: Callable, seed: int, begin: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Packs pieces of `kinds` [P]; returns (pieces by row [P], pieces in each row [R]), shuffled.
+
+    fit(pieces of each kind) returns rows, like ones together: [(((kind, copies), ...), rows), ...].
+    begin: the number of the first piece, on which its luck hangs.
+    """
+    luck = hash_of(seed, "packing/pieces", np.arange(begin, begin + len(kinds)))
+    by_kind = np.lexsort((luck, kinds))
+    counts = np.bincount(kinds)
+    taken = np.cumsum(counts) - counts  # next piece of each kind, as a place in by_kind
     members, in_row = [], []
-    for content, rows in _best_fit(counts, encoder, targets, capacity):
+    for content, rows in fit(counts):
         parts = []
-        for length, copies in content:
-            first = taken[length]
-            taken[length] += rows * copies
-            parts.append(by_length[first : taken[length]].reshape(rows, copies))
+        for kind, copies in content:
+            first = taken[kind]
+            taken[kind] += rows * copies
+            parts.append(by_kind[first : taken[kind]].reshape(rows, copies))
         members.append(np.concatenate(parts, axis=1).reshape(-1))
         in_row.append(np.full(rows, len(members[-1]) // rows))
     pieces, sizes = np.concatenate(members), np.concatenate(in_row)
@@ -173,8 +186,8 @@ def _best_fit(counts, encoder, targets, capacity):
     return done
 
 
-def cached_plan(folder: str, fingerprint: str, make) -> Plan:
-    """Returns the plan kept in `folder` under `fingerprint`, or makes it and keeps it there.
+def cached_plan(folder: str, fingerprint: str, make: Callable[[], P], kind: type[P] = Plan) -> P:
+    """Returns the plan (a `kind`) kept in `folder` under `fingerprint`, or makes and keeps it.
 
     `folder` "" or a URL keeps nothing: planning takes seconds where reading takes as long.
     A damaged file (zip checksums) is made again. Written whole, then renamed.
@@ -185,7 +198,7 @@ def cached_plan(folder: str, fingerprint: str, make) -> Plan:
     path = os.path.join(folder, f"packing-{fingerprint}.npz")
     try:
         with np.load(path, allow_pickle=False) as stored:
-            return Plan(*(stored[name][()] for name in Plan._fields))
+            return kind(*(stored[name][()] for name in kind._fields))
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
         plan = make()
     buffer = io.BytesIO()

@@ -15,13 +15,14 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from t2t.data import prepare_progress, sources, staging, token_store, tokenizers
+from t2t.data import prepare_progress, sources, staging, store_assembly, token_store, tokenizers
+from t2t.data.pairs import Pairs
 from t2t.data.prepare_workers import Counts, Stopped, Workers
 from t2t.data.source_config import Prepared, Source
 from t2t.data.sources import Shard
 from t2t.data.staging import Piece
 from t2t.data.storage import is_local, locked, storage_errors
-from t2t.data.token_store import PART, TokenStore, open_store
+from t2t.data.token_store import PAIRS, TEXTS, TokenStore, open_store
 from t2t.errors import UserError
 
 # Changing any of these changes what is staged or prepared: they are part of the plan.
@@ -43,6 +44,7 @@ class _Job:
     append_eos: bool
     share: tuple[float, float]
     piece_characters: int
+    unit: int  # documents that stay together: the 2 of a pair, else 1
 
 
 # A shard with its number in the source: the number decides which share a document is in.
@@ -66,11 +68,11 @@ def _pieces(job: _Job, group: _Group) -> Iterator[list[str]]:
     characters = 0
     for number, shard in group:
         for document, text in enumerate(sources.documents(shard)):
-            if not _in_share(number, document, job.share):
+            if not _in_share(number, document // job.unit, job.share):
                 continue
             texts.append(text)
             characters += len(text)
-            if characters >= job.piece_characters:
+            if characters >= job.piece_characters and len(texts) % job.unit == 0:
                 yield texts
                 texts, characters = [], 0
     if texts:
@@ -87,8 +89,9 @@ def _encode_piece(
 ) -> None:
     """Encodes and stages one piece."""
     vocabulary = job.tokenizer.vocabulary
-    # A document of characters that the vocabulary drops has no token: it is left out.
-    ids = [row for row in job.tokenizer.encode(texts) if row.size]
+    # A document of characters that the vocabulary drops has no token: it is left out, but for one
+    # that belongs to a pair.
+    ids = [row for row in job.tokenizer.encode(texts) if row.size or job.unit > 1]
     if job.append_eos:
         eos = np.array([vocabulary.eos_id], np.int32)
         ids = [np.concatenate([row, eos]) for row in ids]
@@ -140,78 +143,13 @@ def _encode_all(job: _Job, groups: list[_Group], workers: Workers) -> None:
     workers.drain()
 
 
-def _write_part(
-    job: _Job,
-    counts: Counts,
-    stopped: Callable[[], bool],
-    part: int,
-    slices: list[tuple[Piece, int, int]],
-    begin_here: frozenset[Piece],
-) -> tuple[dict, dict[Piece, np.ndarray]]:
-    """Puts part `part` together from slices (piece, begin, end) of staged pieces.
-
-    Returns its manifest entry, and the document lengths of the pieces that `begin_here`.
-    """
-    tokens, lengths = [], {}
-    for piece, begin, end in slices:
-        if stopped():
-            raise Stopped
-        piece_tokens, piece_lengths = staging.read_piece(job.path, piece, job.dtype)
-        tokens.append(piece_tokens[begin:end])
-        if piece in begin_here:
-            lengths[piece] = piece_lengths
-    return token_store.write_part(job.path, part, np.concatenate(tokens)), lengths
-
-
-def _put_together(job: _Job, pieces: list[Piece], workers: Workers) -> dict:
-    """Writes the arrays of the store from all `pieces`, in order; returns the manifest's facts."""
-    starts = np.concatenate([[0], np.cumsum([piece.tokens for piece in pieces], dtype=np.int64)])
-    num_tokens = int(starts[-1])
-    token_store.create_tokens(job.path, num_tokens, job.dtype)
-    futures = []
-    for part in range(token_store.part_count(num_tokens)):
-        begin, end = part * PART, min((part + 1) * PART, num_tokens)
-        low = int(np.searchsorted(starts[1:], begin, side="right"))
-        high = int(np.searchsorted(starts[:-1], end, side="left"))
-        slices = [
-            (
-                pieces[i],
-                max(begin - int(starts[i]), 0),
-                min(end - int(starts[i]), pieces[i].tokens),
-            )
-            for i in range(low, high)
-        ]
-        here = frozenset(pieces[i] for i in range(low, high) if starts[i] >= begin)
-        # Copying a token costs about a tenth of encoding a byte of text.
-        futures.append(workers.submit((end - begin) // 10, _write_part, part, slices, here))
-    workers.drain()
-    entries, lengths = [], {}
-    for future in futures:
-        entry, of_part = future.result()
-        entries.append(entry)
-        lengths |= of_part
-    offsets = np.cumsum(
-        np.concatenate([[0], *(lengths[piece] for piece in pieces if piece.tokens)]), dtype=np.int64
-    )
-    return {
-        "dtype": job.dtype.name,
-        "num_tokens": num_tokens,
-        "num_documents": offsets.size - 1,
-        "append_eos": job.append_eos,
-        "tokenizer": {
-            "fingerprint": job.tokenizer.vocabulary.fingerprint,
-            "size": job.tokenizer.vocabulary.size,
-        },
-        "parts": entries,
-        "offsets": token_store.write_offsets(job.path, offsets),
-    }
-
-
-def _plan(source: Source, tokenizer, share: tuple[float, float], append_eos: bool) -> dict:
+def _plan(source: Source | Pairs, tokenizer, share: tuple[float, float], append_eos: bool) -> dict:
     """Everything the content of a store follows from."""
     lo, hi = share
     if not 0.0 <= lo < hi <= 1.0:
         raise UserError(f"documents_share: must be 0 <= from < to <= 1, got {lo} to {hi}")
+    if append_eos and isinstance(source, Pairs):
+        raise ValueError("the objective ends inputs and targets of pairs, not their store")
     return {
         "version": token_store.VERSION,
         "source": sources.fingerprint(source),
@@ -222,7 +160,7 @@ def _plan(source: Source, tokenizer, share: tuple[float, float], append_eos: boo
     }
 
 
-def _describe(source: Source) -> str:
+def _describe(source: Source | Pairs) -> str:
     names = sources.names(source)
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return f"{type(source).__name__}: {', '.join(names[:3])}{more}"
@@ -251,7 +189,7 @@ def _check_folder(path: str) -> None:
 
 
 def prepare(
-    source: Source,
+    source: Source | Pairs,
     tokenizer,
     path: str,
     *,
@@ -262,7 +200,8 @@ def prepare(
 ) -> TokenStore:
     """Prepares `source` into the folder `path` and opens the result.
 
-    `tokenizer` is loaded, or a configuration to load. `documents_share` keeps the documents whose
+    Of pairs documents 2i and 2i + 1 are input and target i. `tokenizer` is loaded, or a configuration
+    to load. `documents_share` keeps the documents whose
     keyed hash lies in [from, to): shares that do not overlap share no document. `append_eos` ends
     every document with EOS (for causal models; T5 concatenates documents without). `workers`:
     processes, by default one a core. Interrupted at any moment, the same call goes on where it
@@ -297,7 +236,8 @@ def _prepare_staged(source, tokenizer, path, share, append_eos, workers, progres
     """All of `prepare` between the lock and the commit; returns the manifest's facts."""
     dtype = token_store.token_dtype(tokenizer.vocabulary.size)
     share = (float(share[0]), float(share[1]))
-    job = _Job(path, tokenizer, dtype, append_eos, share, PIECE_CHARACTERS)
+    paired = isinstance(source, Pairs)
+    job = _Job(path, tokenizer, dtype, append_eos, share, PIECE_CHARACTERS, 2 if paired else 1)
     shards = list(enumerate(sources.shards(source)))
     size = max(1, -(-len(shards) // MOST_GROUPS))
     groups = [shards[i : i + size] for i in range(0, len(shards), size)]
@@ -321,19 +261,25 @@ def _prepare_staged(source, tokenizer, path, share, append_eos, workers, progres
                 raise UserError(
                     f"{_describe(source)}: no document with text{of_share}; nothing to prepare"
                 )
-            facts = _put_together(job, pieces, pool)
-        summary = (
-            f"{documents:,} documents, {tokens:,} tokens, {text_bytes / 1e6:,.1f} MB of text "
-            f"-> {path}"
-        )
-        return facts
+            arrays = store_assembly.put_together(path, dtype, pieces, pool)
+        units = f"{documents // job.unit:,} {'pairs' if paired else 'documents'}"
+        summary = f"{units}, {tokens:,} tokens, {text_bytes / 1e6:,.1f} MB of text -> {path}"
+        return {
+            **arrays,
+            "kind": PAIRS if paired else TEXTS,
+            "append_eos": append_eos,
+            "tokenizer": {
+                "fingerprint": tokenizer.vocabulary.fingerprint,
+                "size": tokenizer.vocabulary.size,
+            },
+        }
     finally:
         display.close(summary)
 
 
 def prepared_path(
     cache_dir: str,
-    source: Source,
+    source: Source | Pairs,
     tokenizer,
     documents_share: tuple[float, float] = (0.0, 1.0),
     append_eos: bool = False,
@@ -346,7 +292,7 @@ def prepared_path(
 
 def ensure(
     cache_dir: str,
-    source: Source,
+    source: Source | Pairs,
     tokenizer,
     *,
     documents_share: tuple[float, float] = (0.0, 1.0),

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Iterable
 
+from t2t.data.pairs import Pairs
 from t2t.data.sources import Shard
 
 _LINE_SECONDS = 10.0
@@ -14,10 +15,12 @@ def text_bytes(shards: Iterable[Shard]) -> int | None:
     """About how many bytes of text `shards` hold, at no cost; None where only reading would tell.
 
     Plain local files are their size; gzip files end with their unzipped size (modulo 4 GiB, RFC
-    1952); docstrings are bounded.
+    1952); docstrings are bounded. Of pairs nobody knows.
     """
     total = 0
     for shard in shards:
+        if isinstance(shard.source, Pairs):
+            return None
         if shard.members:
             total += shard.end
             continue

@@ -137,4 +137,26 @@ class Prepared:
             raise UserError(f"{where}.path: empty; name the folder of a prepared token store")
 
 
-Source: TypeAlias = Jsonl | Text | Csv | ArrayRecord | Tfds | Docstrings | Prepared
+@dataclass(frozen=True)
+class Task:
+    """The pairs of input and target of a text-to-text task.
+
+    `name` is a task's name (`glue_sst2`, as `t2t tasks` lists them) or the path of a `.toml` file
+    that describes one. `data` is the folder of its published files or prepared TFDS datasets; ""
+    is TFDS's own. `limit` takes the first so many examples, 0 all.
+    """
+
+    name: str
+    split: str = "train"
+    data: str = ""
+    limit: int = 0
+
+    def check(self, where: str) -> None:
+        for key in ("name", "split"):
+            if not getattr(self, key).strip():
+                raise UserError(f"{where}.{key}: empty")
+        if self.limit < 0:
+            raise UserError(f"{where}.limit: {self.limit} is negative; 0 takes every example")
+
+
+Source: TypeAlias = Jsonl | Text | Csv | ArrayRecord | Tfds | Docstrings | Prepared | Task

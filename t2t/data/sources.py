@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
 from t2t.data import files
+from t2t.data.pairs import Pairs
 from t2t.data.source_config import (
     ArrayRecord,
     Csv,
@@ -19,6 +20,7 @@ from t2t.data.source_config import (
     Jsonl,
     Prepared,
     Source,
+    Task,
     Text,
     Tfds,
 )
@@ -43,7 +45,7 @@ class Shard:
     format.
     """
 
-    source: Source
+    source: Source | Pairs
     path: str
     begin: int = 0
     end: int = -1
@@ -58,7 +60,7 @@ class Shard:
         return f"{self.path}[{self.begin}:{self.end}]"
 
 
-def shards(source: Source) -> list[Shard]:
+def shards(source: Source | Pairs) -> list[Shard]:
     """The parts of a source in their fixed order. Lists files (and on object stores, objects).
 
     Raises UserError for files that are missing, named twice, or of the wrong kind.
@@ -91,22 +93,34 @@ def shards(source: Source) -> list[Shard]:
                 Shard(source, group.name, end=group.maximum_bytes, members=group.members)
                 for group in docstrings.groups(source.packages, source.maximum_bytes)
             ]
+        case Pairs():
+            return [Shard(source, source.name)]
         case Prepared():
             raise ValueError("a prepared token store has tokens, not documents")
+        case Task():
+            raise ValueError("a task is opened first, by t2t.tasks.pairs")
 
 
 def documents(shard: Shard) -> Iterator[str]:
-    """The documents of one shard, in order. Raises UserError naming file and place."""
+    """The documents of one shard, in order. Raises UserError naming file and place.
+
+    Of pairs every text is a document, also an empty one.
+    """
+    if isinstance(shard.source, Pairs):
+        yield from shard.source.texts()
+        return
     for text in _READERS[type(shard.source)](shard):
         if text and not text.isspace():
             yield text
 
 
-def names(source: Source) -> list[str]:
+def names(source: Source | Pairs) -> list[str]:
     """What a source reads, for messages: its files, or the dataset, packages or store it names."""
     match source:
-        case Tfds():
+        case Tfds() | Task():
             return [f"{source.name} ({source.split})"]
+        case Pairs():
+            return [source.name]
         case Docstrings():
             return list(source.packages) or ["docstrings of this Python environment"]
         case Prepared():
@@ -115,7 +129,7 @@ def names(source: Source) -> list[str]:
             return [file.path for file in files.expand(source.paths)]
 
 
-def fingerprint(source: Source) -> str:
+def fingerprint(source: Source | Pairs) -> str:
     """A hash that changes when the documents may have changed; 32 hex digits.
 
     It covers the source's own fields (but not where its files lie) and, for every file in order,
@@ -124,8 +138,11 @@ def fingerprint(source: Source) -> str:
     than preparing. So a copied or touched file counts as another one and is prepared again; a file
     changed behind the same size and time does not. TFDS goes by dataset, version and file sizes,
     Docstrings by Python's version and the sizes of the files, which installing anew leaves alone.
+    Pairs go by every text, since they depend on a task's templates too.
     """
     match source:
+        case Pairs():
+            return source.fingerprint
         case Tfds():
             from t2t.data import tfds_source
 

@@ -26,6 +26,8 @@ BLOCK = 4096  # tokens; the unit that is read and checksummed
 BLOCKS_PER_PART = 1024  # 4 Mi tokens a file: a 16 kB index, 8 MB of data as uint16
 PART = BLOCK * BLOCKS_PER_PART
 _OFFSETS_CHUNK = 1 << 20
+# What documents are: texts of their own, or (pairs) 2i and 2i + 1 an input and its target.
+TEXTS, PAIRS = "texts", "pairs"
 # A store up to this size is kept decoded in memory as it is touched: rows are then copied at
 # 10^6 a second instead of being read at 4*10^4.
 RESIDENT_BYTES = 256 << 20
@@ -141,7 +143,7 @@ def write_offsets(path: str, offsets: np.ndarray) -> dict[str, Any]:
 def commit(path: str, facts: dict[str, Any]) -> None:
     """Writes the manifest, from which moment the store exists.
 
-    `facts`: dtype, num_tokens, num_documents, append_eos, tokenizer {fingerprint, size},
+    `facts`: kind, dtype, num_tokens, num_documents, append_eos, tokenizer {fingerprint, size},
     source (in words), plan, parts (entries of `write_part`), offsets (the entry of `write_offsets`).
     """
     manifest = {"format": FORMAT, "version": VERSION, **facts, "fingerprint": _fingerprint(facts)}
@@ -162,7 +164,14 @@ def _fingerprint(facts: dict[str, Any]) -> str:
         [[part["tokens"], part["sha256"]] for part in facts["parts"]],
         facts["offsets"]["sha256"],
     ]
+    if _kind(facts) != TEXTS:
+        content.append(_kind(facts))
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _kind(facts: dict[str, Any]) -> str:
+    # A store of before there were pairs names no kind.
+    return facts.get("kind", TEXTS)
 
 
 # Reading.
@@ -250,6 +259,7 @@ class TokenStore:
         self.tokenizer_fingerprint: str = manifest["tokenizer"]["fingerprint"]
         self.dtype = np.dtype(manifest["dtype"])
         self.append_eos: bool = manifest["append_eos"]
+        self.kind: str = _kind(manifest)
         blocks = _blocks(self.num_tokens)
         self._is_resident = blocks * BLOCK * self.dtype.itemsize <= resident_bytes
         self._resident_bytes = resident_bytes
@@ -263,12 +273,19 @@ class TokenStore:
         return TokenStore, (self.path, self.manifest, self._resident_bytes)
 
     def __repr__(self) -> str:
-        return (
-            f"TokenStore({self.path!r}: {self.num_tokens} tokens, {self.num_documents} documents)"
-        )
+        return f"TokenStore({self.path!r}: {self.describe()})"
 
     def __len__(self) -> int:
         return self.num_tokens
+
+    def describe(self) -> str:
+        """Its size in words."""
+        units = (
+            f"{self.num_documents // 2:,} pairs"
+            if self.kind == PAIRS
+            else f"{self.num_documents:,} documents"
+        )
+        return f"{units}, {self.num_tokens:,} tokens"
 
     @property
     def offsets(self) -> np.ndarray:

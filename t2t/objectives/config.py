@@ -1,4 +1,4 @@
-"""Configurations of the objectives: how raw tokens become inputs and targets."""
+"""Configurations of the objectives: how raw tokens, or pairs of texts, become inputs and targets."""
 
 import math
 from dataclasses import dataclass
@@ -49,4 +49,20 @@ class SpanCorruption:
             )
 
 
-Objective: TypeAlias = SpanCorruption
+@dataclass(frozen=True)
+class TextToText:
+    """The pairs of tasks as they are: an input and its target, each cut to its length with its EOS.
+
+    In a run with another objective tasks are posed so too, in rows of that objective's lengths.
+    """
+
+    inputs_length: int = 512
+    targets_length: int = 512
+
+    def check(self, where: str) -> None:
+        for key in ("inputs_length", "targets_length"):
+            if not 2 <= getattr(self, key) <= 1 << 20:
+                raise UserError(f"{where}.{key}: {getattr(self, key)} is not in 2..2^20")
+
+
+Objective: TypeAlias = SpanCorruption | TextToText

@@ -36,3 +36,48 @@ class RowLayout:
         position = np.arange(int(lengths.sum())) - np.repeat(begin, lengths)
         segments = np.repeat(self._segment, lengths)
         return {"segments": self.lay(segments, 0), "positions": self.lay(position, 0)}
+
+
+def lay_batch(
+    vocabulary,
+    encoder: np.ndarray,
+    encoder_lengths: np.ndarray,
+    targets: np.ndarray,
+    targets_lengths: np.ndarray,
+    examples_in_row: np.ndarray,
+    lengths: tuple[int, int],
+    full: bool = False,
+) -> dict:
+    """Returns a Batch without `sample` from the encoder tokens and targets of examples, both flat.
+
+    Row r [B] takes the next `examples_in_row[r]` of the E examples. The decoder reads the targets
+    one place later, from 0 at each example's beginning. lengths: (inputs, targets) of the batch.
+    full: every row that has an example has one that fills it; then there are no `segments` and
+    `positions`.
+    """
+    inputs_length, targets_length = lengths
+    shifted = np.empty_like(targets)
+    shifted[1:] = targets[:-1]
+    shifted[np.cumsum(targets_lengths) - targets_lengths] = 0
+    rows = len(examples_in_row)
+    if full and len(encoder_lengths) == rows:
+        shape = (rows, targets_length)
+        return {
+            "encoder": {"tokens": encoder.reshape(rows, inputs_length)},
+            "decoder": {"tokens": shifted.reshape(shape)},
+            "targets": targets.reshape(shape),
+            "weights": np.ones(shape, np.float32),
+        }
+    encoder_side = RowLayout(examples_in_row, encoder_lengths, inputs_length)
+    targets_side = RowLayout(examples_in_row, targets_lengths, targets_length)
+    pad = int(vocabulary.pad_id)
+    batch = {
+        "encoder": {"tokens": encoder_side.lay(encoder, pad)},
+        "decoder": {"tokens": targets_side.lay(shifted, 0)},
+        "targets": targets_side.lay(targets, pad),
+        "weights": targets_side.filled.astype(np.float32),
+    }
+    if not full:
+        batch["encoder"] |= encoder_side.segments_and_positions()
+        batch["decoder"] |= targets_side.segments_and_positions()
+    return batch

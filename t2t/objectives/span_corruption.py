@@ -20,7 +20,7 @@ import numpy as np
 from t2t.data.order import below
 from t2t.errors import UserError
 from t2t.objectives.config import SpanCorruption
-from t2t.objectives.row_layout import RowLayout
+from t2t.objectives.row_layout import lay_batch
 
 # (number of uint32 draws) -> uint32 [E, number]; draw j of an example may depend on nothing else.
 Draw = Callable[[int], np.ndarray]
@@ -220,7 +220,6 @@ def make_packed_batch(
     all E of them. `full` says that every row that has an example has one of `raw_length` tokens,
     which fills it: then there are no `segments` and `positions`.
     """
-    inputs_length, targets_length = lengths(cfg)
     sizes = np.asarray(sizes, np.int64)
     if sizes.size and int(sizes.max()) > raw_length(cfg):
         raise ValueError(f"an example of {sizes.max()} tokens, over {raw_length(cfg)}")
@@ -232,32 +231,16 @@ def make_packed_batch(
         spans = random_spans(cfg, sizes, draw)
     encoder, targets = _chunks(vocabulary, tokens, starts, spans)
     encoder_lengths, targets_lengths = lengths_for(cfg, sizes)
-    pad = int(vocabulary.pad_id)
-    shifted = np.empty_like(targets)
-    shifted[1:] = targets[:-1]
-    shifted[np.cumsum(targets_lengths) - targets_lengths] = 0
-
-    rows = len(examples_in_row)
-    if full and len(present) == rows:
-        shape = (rows, targets_length)
-        return {
-            "encoder": {"tokens": encoder.reshape(rows, inputs_length)},
-            "decoder": {"tokens": shifted.reshape(shape)},
-            "targets": targets.reshape(shape),
-            "weights": np.ones(shape, np.float32),
-        }
-    encoder_side = RowLayout(examples_in_row, encoder_lengths, inputs_length)
-    targets_side = RowLayout(examples_in_row, targets_lengths, targets_length)
-    batch = {
-        "encoder": {"tokens": encoder_side.lay(encoder, pad)},
-        "decoder": {"tokens": targets_side.lay(shifted, 0)},
-        "targets": targets_side.lay(targets, pad),
-        "weights": targets_side.filled.astype(np.float32),
-    }
-    if not full:
-        batch["encoder"] |= encoder_side.segments_and_positions()
-        batch["decoder"] |= targets_side.segments_and_positions()
-    return batch
+    return lay_batch(
+        vocabulary,
+        encoder,
+        encoder_lengths,
+        targets,
+        targets_lengths,
+        examples_in_row,
+        lengths(cfg),
+        full,
+    )
 
 
 def _chunks(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from t2t.data.batches import always_full
 from t2t.objectives.implementations import implementation
 from t2t.training.programs import Programs
 
@@ -88,9 +89,8 @@ def _shape_of(x: jax.Array) -> jax.ShapeDtypeStruct:
 
 def abstract_batch(run, programs: Programs, size: int) -> dict:
     """Returns the shapes and shardings of a batch of `size` rows before any data is there."""
-    implemented = implementation(run.objective)
-    inputs, targets = implemented.lengths(run.objective)
-    full = run.data.order != "packed" and implemented.always_full(run.objective)
+    inputs, targets = implementation(run.objective).lengths(run.objective)
+    full = always_full(run.data, run.objective)
 
     def side(length: int) -> dict:
         names = ("tokens",) if full else ("tokens", "segments", "positions")

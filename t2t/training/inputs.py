@@ -1,15 +1,18 @@
 """A run's inputs from its configuration: tokenizer, token stores, training and held-out samples."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from t2t.data import prepare, tokenizers
+from t2t.data import prepare, source_config, tokenizers
 from t2t.data.batches import Samples, evaluation_samples, training_samples
+from t2t.data.corpus_rows import CorpusRows
+from t2t.data.pairs import Pairs
 from t2t.data.tokenizer_config import RunTokenizer, TrainedSentencePiece
 from t2t.data.tokenizer_files import kept
 from t2t.errors import UserError
 from t2t.monitoring.compile_cache import cache_root
+from t2t.tasks.pairs import open_pairs
 from t2t.training.checkpoint_reading import steps_in
 
 
@@ -20,16 +23,22 @@ class Inputs(NamedTuple):
     train: Samples
     heldout: dict[str, Samples]
 
+    def _all(self) -> list[tuple[str, Samples]]:
+        return [("train", self.train), *(("eval", samples) for samples in self.heldout.values())]
+
+    def corpora(self) -> Iterator[tuple[str, str, CorpusRows]]:
+        """Yields (`train` or `eval`, name, rows) of each corpus."""
+        for kind, samples in self._all():
+            for name, rows in zip(samples.names, samples.corpora, strict=True):
+                yield kind, name, rows
+
     def describe(self) -> list[str]:
         """Returns a line for the vocabulary and one for each corpus."""
         vocabulary = self.tokenizer.vocabulary
         lines = [f"vocabulary: {vocabulary.size:,} ids, fingerprint {vocabulary.fingerprint}"]
-        for kind, samples in (("train", self.train), *(("eval", s) for s in self.heldout.values())):
+        for kind, samples in self._all():
             for name, store in zip(samples.names, samples.stores, strict=True):
-                lines.append(
-                    f"{kind}/{name}: {store.num_documents:,} documents, "
-                    f"{store.num_tokens:,} tokens, fingerprint {store.fingerprint}"
-                )
+                lines.append(f"{kind}/{name}: {store.describe()}, fingerprint {store.fingerprint}")
         return lines
 
 
@@ -53,24 +62,35 @@ def open_inputs(
     tokenizer = open_tokenizer(run, say, workdir)
     if check is not None:
         check(tokenizer.vocabulary)
-    opened: dict = {}
+    stores: dict = {}
 
     def store(corpus):
-        if corpus.source not in opened:
-            opened[corpus.source] = prepare.ensure(
-                cache_folder(run), corpus.source, tokenizer, workers=workers
+        if corpus.source not in stores:
+            stores[corpus.source] = prepare.ensure(
+                cache_folder(run), opened(corpus.source), tokenizer, workers=workers
             )
-        return opened[corpus.source]
+        return stores[corpus.source]
 
     train = [store(c) for c in run.data.train.corpora]
     heldout = [store(c) for c in run.data.evaluation]
     arguments = (run.objective, tokenizer.vocabulary, run.training.seed)
     kept = {"cache": cache_folder(run)}
-    return Inputs(
+    inputs = Inputs(
         tokenizer,
         training_samples(run.data, train, *arguments, **kept),
         evaluation_samples(run.data, heldout, *arguments, **kept),
     )
+    for kind, name, rows in inputs.corpora():
+        if rows.paired:
+            rows.pairs.check_spelling(name, tokenizer.vocabulary.unk_id)
+        if rows.paired or run.data.order == "packed":
+            say(f"{kind}/{name}: {rows.describe()}")
+    return inputs
+
+
+def opened(source: source_config.Source) -> source_config.Source | Pairs:
+    """Opens a task, which the data room cannot: tasks are made of its readers."""
+    return open_pairs(source) if isinstance(source, source_config.Task) else source
 
 
 def open_tokenizer(run, say: Callable[[str], None], workdir: str = "") -> tokenizers.Tokenizer:
@@ -91,7 +111,7 @@ def open_tokenizer(run, say: Callable[[str], None], workdir: str = "") -> tokeni
         return tokenizers.load(run.tokenizer)
     from t2t.data import tokenizer_training
 
-    sources = tuple(corpus.source for corpus in run.data.train.corpora)
+    sources = tuple(opened(corpus.source) for corpus in run.data.train.corpora)
     path = tokenizer_training.trained_path(cache_folder(run), run.tokenizer, sources)
     if not os.path.exists(path):
         say(f"training a vocabulary of {run.tokenizer.vocabulary_size:,} pieces")

@@ -26,7 +26,7 @@ class MemoryStore:
     def __init__(self, documents, name):
         self.offsets = np.concatenate([[0], np.cumsum(documents)]).astype(np.int64)
         self.num_documents, self.num_tokens = len(documents), int(self.offsets[-1])
-        self.fingerprint = name
+        self.fingerprint, self.kind = name, "texts"
 
     def read(self, starts, length):
         assert starts.min() >= 0 and starts.max() + length <= self.num_tokens

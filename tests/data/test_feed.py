@@ -28,7 +28,7 @@ VOCABULARY = Vocabulary(size=60000, sentinels=tuple(range(59999, 59899, -1)), fi
 class CountingStore:
     """Token i is i + 3. Damaged from token `bad` on; waits `delay` seconds a read."""
 
-    num_tokens, num_documents, fingerprint = 9000, 1, "counting"
+    num_tokens, num_documents, fingerprint, kind = 9000, 1, "counting", "texts"
     offsets = np.array([0, 9000])
 
     def __init__(self, bad=10**9, delay=0.0):

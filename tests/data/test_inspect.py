@@ -24,7 +24,10 @@ class TextStore:
         self.tokens = np.concatenate(ids)
         self.offsets = np.concatenate([[0], np.cumsum([len(i) for i in ids])])
         self.num_documents, self.num_tokens = len(ids), len(self.tokens)
-        self.fingerprint = "text"
+        self.fingerprint, self.kind = "text", "texts"
+
+    def describe(self):
+        return f"{self.num_documents} documents, {self.num_tokens} tokens"
 
     def read(self, starts, length):
         return self.tokens[starts[:, None] + np.arange(length)]

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from t2t.data import prepare as preparation
-from t2t.data import prepare_workers, sources, staging, storage, token_store
+from t2t.data import prepare_workers, sources, staging, storage, store_assembly, token_store
 from t2t.data.prepare import ensure, prepare, prepared_path
 from t2t.data.source_config import Jsonl, Prepared, Text
 from t2t.data.token_store import open_store
@@ -265,7 +265,9 @@ def test_finished_pieces_are_not_encoded_again(tmp_path, corpus, small_pieces, m
 
 def test_staged_pieces_of_another_plan_are_discarded(tmp_path, corpus, small_pieces, monkeypatch):
     source, texts = corpus
-    monkeypatch.setattr(preparation, "_put_together", lambda *a: (_ for _ in ()).throw(Interrupted))
+    monkeypatch.setattr(
+        store_assembly, "put_together", lambda *a: (_ for _ in ()).throw(Interrupted)
+    )
     with pytest.raises(Interrupted):
         quiet(source, Bytes(), tmp_path / "out", append_eos=True, workers=1)
     monkeypatch.undo()
@@ -275,7 +277,7 @@ def test_staged_pieces_of_another_plan_are_discarded(tmp_path, corpus, small_pie
 def test_damaged_staged_piece_is_encoded_anew(tmp_path, corpus, small_pieces, monkeypatch):
     source, texts = corpus
     with monkeypatch.context() as patch:
-        patch.setattr(preparation, "_put_together", lambda *a: (_ for _ in ()).throw(Interrupted))
+        patch.setattr(store_assembly, "put_together", lambda *a: (_ for _ in ()).throw(Interrupted))
         with pytest.raises(Interrupted):
             quiet(source, Bytes(), tmp_path / "out", workers=1)
     name = sorted(p for p in os.listdir(tmp_path / "out/staging") if p.endswith(".piece"))[3]

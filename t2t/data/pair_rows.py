@@ -1,0 +1,101 @@
+"""Where the rows of a corpus of pairs stand in its token store, one pair a row or several."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from t2t.data.corpus_rows import CorpusRows, Located, rows_of_plan
+from t2t.data.pair_packing import PairPlan
+from t2t.errors import UserError
+from t2t.objectives import text_to_text
+from t2t.objectives.config import TextToText
+
+# A model is not trained on, or judged by, what its vocabulary cannot spell.
+MOST_UNKNOWN = 0.1
+_SPELLING_SAMPLE = 1 << 20  # tokens
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """The pairs first .. last - 1 of a store, as `objective` cuts them."""
+
+    store: object  # a TokenStore; it reads its offsets when they are first needed
+    first: int
+    last: int
+    objective: TextToText
+
+    def __len__(self) -> int:
+        return self.last - self.first
+
+    def locate(self, pairs: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Returns (starts, lengths) of inputs and (starts, lengths) of targets, each int64 [E]."""
+        offsets, document = self.store.offsets, 2 * (self.first + pairs)
+        starts, target_starts = offsets[document], offsets[document + 1]
+        lengths, target_lengths = text_to_text.cut(
+            self.objective, target_starts - starts, offsets[document + 2] - target_starts
+        )
+        return starts, lengths, target_starts, target_lengths
+
+    def sizes(self) -> np.ndarray:
+        """Returns how many places each pair takes in encoder and targets, EOS included: [E, 2]."""
+        lengths = self._stored()
+        return np.stack(text_to_text.cut(self.objective, *lengths.T), axis=1) + 1
+
+    def truncated(self) -> tuple[int, int]:
+        """Returns how many inputs and how many targets are too long and cut."""
+        cut = self._stored() > np.array(text_to_text.lengths(self.objective)) - 1
+        inputs, targets = cut.sum(axis=0).tolist()
+        return inputs, targets
+
+    def _stored(self) -> np.ndarray:
+        return np.diff(self.store.offsets[2 * self.first : 2 * self.last + 1]).reshape(-1, 2)
+
+    def check_spelling(self, name: str, unknown: int) -> None:
+        """Raises UserError where over a tenth of the inputs' or targets' tokens are `unknown`."""
+        lengths = self._stored()
+        begin = int(self.store.offsets[2 * self.first])
+        end = int(self.store.offsets[2 * self.last])
+        side = np.repeat(np.tile([0, 1], len(self)), lengths.reshape(-1))[:_SPELLING_SAMPLE]
+        is_unknown = self.store.read_flat(begin, min(end, begin + _SPELLING_SAMPLE)) == unknown
+        for number, what in enumerate(("inputs", "targets")):
+            found = is_unknown[side == number]
+            if found.size and found.mean() > MOST_UNKNOWN:
+                raise UserError(
+                    f"corpus {name!r}: the vocabulary is not made for it: it cannot spell "
+                    f"{found.mean():.0%} of its {what}' tokens; use a tokenizer that can"
+                )
+
+
+@dataclass(frozen=True, eq=False)
+class PairRows(CorpusRows):
+    """Rows of a plan of pairs, in a new order each epoch, or once and in the plan's order."""
+
+    pairs: Pairs
+    plan: PairPlan
+    seed: int
+    name: str
+    once: bool = False
+    paired: ClassVar[bool] = True
+
+    @property
+    def rows(self) -> int:
+        return len(self.plan.rows) - 1
+
+    def describe(self) -> str:
+        plan, (inputs, targets) = self.plan, self.pairs.truncated()
+        return (
+            f"{super().describe()} of {len(plan.pairs):,} examples, encoder {plan.encoder_fill:.2%} "
+            f"and targets {plan.targets_fill:.2%} filled; {inputs:,} inputs and {targets:,} targets "
+            "were too long and cut"
+        )
+
+    def locate(self, numbers: np.ndarray) -> Located:
+        key = None if self.once else (self.seed, self.name)
+        in_row, epoch, example, number = rows_of_plan(self.plan.rows, numbers, key)
+        starts, lengths, *targets = self.pairs.locate(self.plan.pairs[example])
+        return Located(in_row, epoch, starts, lengths, number, *targets)
+
+    def number_of(self, number: int) -> int:
+        """Returns which pair of the store is the one that `Located.number` tells apart."""
+        return self.pairs.first + int(self.plan.pairs[number % len(self.plan.pairs)])

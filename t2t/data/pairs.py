@@ -1,0 +1,53 @@
+"""Pairs of texts on their way into a token store: what a task looks like to the data room.
+
+Tasks are made of data's readers, so data cannot import them: whoever sees both opens a `Task`
+source (`t2t.tasks.pairs`) and hands its pairs in.
+"""
+
+import hashlib
+import struct
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from t2t.errors import UserError
+
+# Part of every fingerprint: raise it when the same pairs would be stored otherwise.
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Input and target texts in a fixed order. `read()` begins them anew.
+
+    `fingerprint` covers every text: 32 hex digits.
+    """
+
+    name: str
+    read: Callable[[], Iterable[tuple[str, str]]]
+    fingerprint: str
+
+    def texts(self) -> Iterator[str]:
+        """The texts as a store holds them: documents 2i and 2i + 1 are input and target i."""
+        for pair in self.read():
+            yield from pair
+
+
+def of(name: str, read: Callable[[], Iterable[tuple[str, str]]]) -> Pairs:
+    """Reads all pairs once, for the fingerprint.
+
+    Raises UserError where there is none, or one holds what is no text.
+    """
+    digest, count = hashlib.sha256(struct.pack("<q", VERSION)), 0
+    for count, pair in enumerate(read(), start=1):
+        for side, text in zip(("input", "target"), pair, strict=True):
+            try:
+                encoded = text.encode()
+            except UnicodeEncodeError as error:
+                raise UserError(
+                    f"{name}: the {side} of example {count - 1} holds half of a surrogate pair "
+                    f"(\\u{ord(text[error.start]):04x}), which is no character"
+                ) from None
+            digest.update(struct.pack("<q", len(encoded)) + encoded)
+    if not count:
+        raise UserError(f"{name}: holds no example")
+    return Pairs(name, read, digest.hexdigest()[:32])

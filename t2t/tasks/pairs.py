@@ -1,0 +1,48 @@
+"""A task as training data: the `Task` source of a corpus, opened."""
+
+from collections.abc import Iterator
+
+from t2t.data import pairs, source_config
+from t2t.errors import UserError
+from t2t.tasks import catalog
+from t2t.tasks.examples import examples
+from t2t.tasks.own_task import load_task
+from t2t.tasks.task import Task
+
+
+def task_of(source: source_config.Task) -> Task:
+    """The task a source names. Raises UserError where there is none of that name."""
+    if source.name.endswith(".toml"):
+        return load_task(source.name)
+    return catalog.find(source.name)
+
+
+def check(source: source_config.Task) -> None:
+    """Reads a first example. Raises UserError for a task, split or file that is not there."""
+    task = task_of(source)
+    if next(_pairs(task, source), None) is None:
+        raise UserError(f"{_named(task, source)}: holds no example")
+
+
+def open_pairs(source: source_config.Task) -> pairs.Pairs:
+    """The pairs of a task's split, read once to know them again.
+
+    Raises UserError naming what is not there, or file, line and field of a record that is wrong.
+    """
+    task = task_of(source)
+    return pairs.of(_named(task, source), lambda: _pairs(task, source))
+
+
+def _named(task: Task, source: source_config.Task) -> str:
+    return f"{task.name} ({source.split})"
+
+
+def _pairs(task: Task, source: source_config.Task) -> Iterator[tuple[str, str]]:
+    found = examples(task, source.split, source.data, source.limit)
+    for number, example in enumerate(found):
+        if example.truth is None:
+            raise UserError(
+                f"{_named(task, source)}: example {number} has no target, its split is not "
+                f"labelled; name another of {', '.join(task.splits)}"
+            )
+        yield example.input, example.target
