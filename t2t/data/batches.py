@@ -13,15 +13,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from t2t.data import corpus_rows, mixture, packing, pair_packing
-from t2t.data.config import Corpus, Data
+from t2t.data import corpus_rows, mixture
+from t2t.data.config import Data
 from t2t.data.corpus_rows import CorpusRows
+from t2t.data.cutting import rows_of
 from t2t.data.order import Pieces, random_bits, sample_range
-from t2t.data.pair_rows import PairRows, Pairs
-from t2t.data.token_store import PAIRS
 from t2t.errors import UserError
 from t2t.objectives import text_to_text
-from t2t.objectives.config import Objective, TextToText
+from t2t.objectives.config import Objective
 from t2t.objectives.implementations import implementation, of_pairs
 
 # From this bit on the number that an example's randomness hangs on tells its corpus.
@@ -246,7 +245,7 @@ def training_samples(
         rows = mixture.assign(tree, np.arange(pieces[0][1]))[0]
         lanes = np.bincount(rows, minlength=len(corpora)).tolist()
     cut = [
-        _corpus_rows(corpus, store, objective, data, seed, cache, lanes=n)
+        rows_of(corpus, store, objective, data, seed, cache, lanes=n)
         for (store, corpus), n in zip(pairs, lanes, strict=True)
     ]
     tree = mixture.split_tree(names, _shares(data, stores, cut))
@@ -304,7 +303,7 @@ def evaluation_samples(
     size = data.evaluation_batch_size or data.batch_size
     result = {}
     for store, corpus in zip(stores, data.evaluation, strict=True):
-        rows = _corpus_rows(corpus, store, objective, data, seed, cache, once=True)
+        rows = rows_of(corpus, store, objective, data, seed, cache, once=True)
         batches = -(-rows.rows // size)
         if data.order == "streams":
             rows = corpus_rows.OnceInLanes(rows, size, batches)
@@ -323,82 +322,3 @@ def evaluation_samples(
             batches,
         )
     return result
-
-
-def _corpus_rows(
-    corpus: Corpus,
-    store,
-    objective: Objective,
-    data: Data,
-    seed: int,
-    cache: str | None,
-    lanes: int = 0,
-    once: bool = False,
-) -> CorpusRows:
-    if store.kind == PAIRS:
-        if not corpus.is_task and not isinstance(objective, TextToText):
-            raise UserError(
-                f"corpus {corpus.name!r}: {store.path} holds the pairs of a task; beside running "
-                "text a task is given as such: Task(name, ...)"
-            )
-        return _pair_rows(corpus, store, of_pairs(objective), data, seed, cache, once)
-    if isinstance(objective, TextToText):
-        raise UserError(
-            f"corpus {corpus.name!r}: TextToText takes pairs of a task, and this is running text"
-        )
-    implemented = implementation(objective)
-    length = implemented.raw_length(objective)
-    first, last, begin, end = corpus_rows.token_range(store, corpus.documents)
-    corpus_rows.check_size(corpus.name, end - begin, length)
-    if data.order == "packed":
-        table = implemented.lengths_for(objective, np.arange(length + 1))
-        capacity = implemented.lengths(objective)
-        plan = packing.cached_plan(
-            data.cache_dir if cache is None else cache,
-            packing.plan_fingerprint(store.fingerprint, (first, last), table, capacity, seed),
-            lambda: packing.make_plan(store.offsets[first : last + 1], table, capacity, seed),
-        )
-        if len(plan.rows) < 2:
-            raise UserError(f"corpus {corpus.name!r}: no document has two tokens or more")
-        return corpus_rows.Packed(plan, seed, corpus.name, once)
-    if once:
-        return corpus_rows.Fixed(begin, end, length)
-    if data.order == "streams":
-        if lanes == 0:
-            raise UserError(
-                f"corpus {corpus.name!r}: its share of the {data.batch_size} rows of a batch is "
-                "none; raise its rate or the batch size, or remove it"
-            )
-        if end - begin < lanes * length:
-            raise UserError(
-                f"corpus {corpus.name!r}: {end - begin} tokens are fewer than one row of {length} "
-                f"for each of its {lanes} streams; give more text or a smaller batch"
-            )
-        return corpus_rows.Streams(begin, end, length, lanes)
-    return corpus_rows.Shuffled(begin, end, length, seed, corpus.name)
-
-
-def _pair_rows(
-    corpus: Corpus,
-    store,
-    objective: TextToText,
-    data: Data,
-    seed: int,
-    cache: str | None,
-    once: bool,
-) -> PairRows:
-    first, last = (int(share * (store.num_documents // 2)) for share in corpus.documents)
-    if first == last:
-        raise UserError(f"corpus {corpus.name!r}: no example in the part {corpus.documents} of it")
-    pairs = Pairs(store, first, last, objective)
-    capacity = text_to_text.lengths(objective)
-    if data.order != "packed":
-        plan = pair_packing.one_a_row(pairs.sizes(), capacity)
-    else:
-        plan = packing.cached_plan(
-            data.cache_dir if cache is None else cache,
-            packing.plan_fingerprint(store.fingerprint, (first, last), (), capacity, seed),
-            lambda: pair_packing.make_plan(pairs.sizes(), capacity, seed),
-            pair_packing.PairPlan,
-        )
-    return PairRows(pairs, plan, seed, corpus.name, once)

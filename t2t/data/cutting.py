@@ -1,0 +1,97 @@
+"""From a corpus's token store to the rows that it gives a run: by the run's order and objective."""
+
+import numpy as np
+
+from t2t.data import corpus_rows, packing, pair_packing
+from t2t.data.config import Corpus, Data
+from t2t.data.corpus_rows import CorpusRows
+from t2t.data.pair_rows import PairRows, Pairs
+from t2t.data.token_store import PAIRS
+from t2t.errors import UserError
+from t2t.objectives import text_to_text
+from t2t.objectives.config import Objective, TextToText
+from t2t.objectives.implementations import implementation, of_pairs
+
+
+def rows_of(
+    corpus: Corpus,
+    store,
+    objective: Objective,
+    data: Data,
+    seed: int,
+    cache: str | None,
+    lanes: int = 0,
+    once: bool = False,
+) -> CorpusRows:
+    """Cuts a corpus into rows, in the order of `data`; `once`: as held-out text.
+
+    lanes: rows of a batch that are the corpus's for good, where order is 'streams'.
+    Raises UserError where it is too small for that, or not what the objective takes.
+    """
+    if store.kind == PAIRS:
+        if not corpus.is_task and not isinstance(objective, TextToText):
+            raise UserError(
+                f"corpus {corpus.name!r}: {store.path} holds the pairs of a task; beside running "
+                "text a task is given as such: Task(name, ...)"
+            )
+        return _pair_rows(corpus, store, of_pairs(objective), data, seed, cache, once)
+    if isinstance(objective, TextToText):
+        raise UserError(
+            f"corpus {corpus.name!r}: TextToText takes pairs of a task, and this is running text"
+        )
+    implemented = implementation(objective)
+    length = implemented.raw_length(objective)
+    first, last, begin, end = corpus_rows.token_range(store, corpus.documents)
+    corpus_rows.check_size(corpus.name, end - begin, length)
+    if data.order == "packed":
+        table = implemented.lengths_for(objective, np.arange(length + 1))
+        capacity = implemented.lengths(objective)
+        plan = packing.cached_plan(
+            data.cache_dir if cache is None else cache,
+            packing.plan_fingerprint(store.fingerprint, (first, last), table, capacity, seed),
+            lambda: packing.make_plan(store.offsets[first : last + 1], table, capacity, seed),
+        )
+        if len(plan.rows) < 2:
+            raise UserError(f"corpus {corpus.name!r}: no document has two tokens or more")
+        return corpus_rows.Packed(plan, seed, corpus.name, once)
+    if once:
+        return corpus_rows.Fixed(begin, end, length)
+    if data.order == "streams":
+        if lanes == 0:
+            raise UserError(
+                f"corpus {corpus.name!r}: its share of the {data.batch_size} rows of a batch is "
+                "none; raise its rate or the batch size, or remove it"
+            )
+        if end - begin < lanes * length:
+            raise UserError(
+                f"corpus {corpus.name!r}: {end - begin} tokens are fewer than one row of {length} "
+                f"for each of its {lanes} streams; give more text or a smaller batch"
+            )
+        return corpus_rows.Streams(begin, end, length, lanes)
+    return corpus_rows.Shuffled(begin, end, length, seed, corpus.name)
+
+
+def _pair_rows(
+    corpus: Corpus,
+    store,
+    objective: TextToText,
+    data: Data,
+    seed: int,
+    cache: str | None,
+    once: bool,
+) -> PairRows:
+    first, last = (int(share * (store.num_documents // 2)) for share in corpus.documents)
+    if first == last:
+        raise UserError(f"corpus {corpus.name!r}: no example in the part {corpus.documents} of it")
+    pairs = Pairs(store, first, last, objective)
+    capacity = text_to_text.lengths(objective)
+    if data.order != "packed":
+        plan = pair_packing.one_a_row(pairs.sizes(), capacity)
+    else:
+        plan = packing.cached_plan(
+            data.cache_dir if cache is None else cache,
+            packing.plan_fingerprint(store.fingerprint, (first, last), (), capacity, seed),
+            lambda: pair_packing.make_plan(pairs.sizes(), capacity, seed),
+            pair_packing.PairPlan,
+        )
+    return PairRows(pairs, plan, seed, corpus.name, once)
