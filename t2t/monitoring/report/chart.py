@@ -18,7 +18,7 @@ from t2t.monitoring.report.series import Series, kept, smoothed, window
 SIDE = 1000  # of the drawing, both ways
 DOTTED = 40  # a curve of at most so many points shows each of them
 KINDS = 4  # line styles, see style.css
-MOST_MARKS = 200
+MARK = 5  # marks of values that are not finite are so far apart
 STEEP = 3.0  # a curve that falls to less than a third is first shown by its logarithm
 
 
@@ -167,7 +167,7 @@ def _lines(curve: _Curve, scale: Scale, last: int) -> Html:
         )
     bad = x[~np.isfinite(series.values)]
     if len(bad):
-        marks = sorted({round(float(a)) for a in bad})[:MOST_MARKS]
+        marks = sorted({round(float(a) / MARK) * MARK for a in bad})
         drawn = "".join(f"M{mark} 0v60" for mark in marks)
         parts.append(element("path", class_="bad", d=drawn))
     return element("g", join(*parts), class_=curve.classes)

@@ -174,19 +174,25 @@ def _tasks(
 ) -> tuple[list[TaskResult], dict[int, dict[str, float]]]:
     folder = f"{directory}/predictions"
     names = files.listing(folder)
-    averages = _json(_text(folder, "scores.json", names))
-    averages = averages.get("averages") if isinstance(averages, dict) else None
-    by_step = {
-        int(step): {k: v for k, v in found.items() if isinstance(v, int | float)}
-        for step, found in (averages if isinstance(averages, dict) else {}).items()
-        if step.isdigit() and isinstance(found, dict) and found
-    }
     tasks = [
         _task(f"{folder}/{name}", name, examples, notes)
         for name in names
         if not name.startswith(".")
     ]
-    return [task for task in tasks if task is not None], by_step
+    averages = _averages(_json(_text(folder, "scores.json", names)))
+    return [task for task in tasks if task is not None], averages
+
+
+def _averages(scores: Any) -> dict[int, dict[str, float]]:
+    """The averages of benchmarks by step, from what `t2t eval` wrote of all tasks together."""
+    listed = scores.get("averages") if isinstance(scores, dict) else None
+    found: dict[int, dict[str, float]] = {}
+    for one in listed if isinstance(listed, list) else []:
+        average = _number(one.get("average")) if isinstance(one, dict) else None
+        if average is not None and isinstance(one.get("step"), int):
+            name = ".".join(filter(None, (str(one.get("suite")), one.get("variant"))))
+            found.setdefault(one["step"], {})[name] = average
+    return found
 
 
 def _task(folder: str, name: str, examples: int, notes: list[str]) -> TaskResult | None:

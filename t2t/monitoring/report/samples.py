@@ -56,7 +56,7 @@ def _shown(value: Any, longest: int) -> Html:
 
 
 def _verdict(line: dict[str, Any]) -> Html | str:
-    """Right, wrong or invalid, where the answer is one of several choices or has to be exact."""
+    """Right, wrong or invalid, where the answer is one of several choices."""
     if line.get("value") is None:
         return element("span", "invalid", class_="badge bad") if line.get("classes") else ""
     if not line.get("classes") or line.get("truth") is None:

@@ -71,6 +71,14 @@ def test_a_value_that_is_not_finite_interrupts_the_curve_and_is_marked():
     assert figure.one("li").attributes["data-values"] == "3 2 nan 2.5 inf"
 
 
+def test_marks_of_a_long_failure_reach_from_its_first_step_to_its_last():
+    values = np.full(100_000, np.nan)
+    values[:50_000] = 1.0
+    figure = drawn(Chart("Loss", (series(np.arange(1, 100_001), values),)))
+    path = figure.one("path", "bad").attributes["d"]
+    assert path.startswith("M500 ") and path.endswith("M1000 0v60") and path.count("M") == 101
+
+
 def test_a_curve_without_a_finite_value_is_still_a_chart():
     figure = drawn(Chart("Loss", (series([1, 2], [np.nan, np.nan]),), log=True))
     assert points(figure, "c0") == [] and "–" in figure.one("li").text

@@ -134,10 +134,17 @@ def test_runs_have_names_of_their_own(tmp_path):
 def test_averages_come_from_what_eval_wrote(tmp_path):
     directory = write_run(tmp_path / "run", [train_row(1, 2.0)])
     write_predictions(directory, "glue_sst2", 5, {"accuracy": 90.0}, [line(0, "a")])
-    scores = {"results": [], "averages": {"5": {"GLUE": 81.25}, "6": {}}}
+    averages = [
+        {"suite": "GLUE", "step": step, "variant": variant, "average": average}
+        for step, variant, average in ((4, "", 80.0), (5, "", 81.25), (5, "beams=1", 79.0))
+    ]
+    scores = {"results": [], "averages": [*averages, {"suite": "GLUE"}, 3]}
     (tmp_path / "run" / "predictions" / "scores.json").write_text(json.dumps(scores))
     rows = parsed(page([read(directory)], "now")).one("table", "scores").all("tr")
-    assert [cell.text for cell in rows[-1].children] == ["GLUE", "average", "81.25step 5"]
+    assert [[cell.text for cell in row.children] for row in rows[-2:]] == [
+        ["GLUE", "average", "81.25step 5"],
+        ["GLUE.beams=1", "average", "79.00step 5"],
+    ]
 
 
 def test_a_run_in_an_object_store(s3, tmp_path):
