@@ -55,9 +55,9 @@ def logarithmic(values: np.ndarray) -> Scale | None:
     return Scale(low / factor, high * factor, log=True)
 
 
-def _round_values(low: float, high: float) -> list[float]:
-    """Multiples of 1, 2 or 5 times a power of ten in [low, high], three to eight of them."""
-    widest = (high - low) / 3.5
+def _round_values(low: float, high: float, fewest: float = 3.5) -> list[float]:
+    """Multiples of 1, 2 or 5 times a power of ten in [low, high], `fewest` or more to the span."""
+    widest = (high - low) / fewest
     power = 10.0 ** math.floor(math.log10(widest))
     step = max(power * digit for digit in (1, 2, 5) if power * digit <= widest)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
@@ -66,7 +66,7 @@ def _round_values(low: float, high: float) -> list[float]:
 
 def step_ticks(last: int) -> list[int]:
     """Returns round step numbers from 0 to `last`."""
-    return [int(tick) for tick in _round_values(0, max(last, 1)) if tick == int(tick)]
+    return [int(tick) for tick in _round_values(0, max(last, 1), 2.5) if tick == int(tick)]
 
 
 def short(value: float) -> str:

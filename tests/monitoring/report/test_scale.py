@@ -65,3 +65,16 @@ def test_scales_hold_every_finite_value_and_nothing_else_moves_them():
 def test_numbers_are_written_short_on_axes_and_readable_in_legends(value, short, number):
     assert scale.number(value) == number
     assert short is None or scale.short(value) == short
+
+
+@pytest.mark.parametrize(
+    "last, ticks",
+    [
+        (30_000, [0, 10_000, 20_000, 30_000]),
+        (450, [0, 100, 200, 300, 400]),
+        (1, [0, 1]),
+        (3, [0, 1, 2, 3]),
+    ],
+)
+def test_steps_are_ticked_at_whole_numbers_that_fit_a_narrow_chart(last, ticks):
+    assert scale.step_ticks(last) == ticks
