@@ -7,6 +7,7 @@ Paths may be globs (`data/*.jsonl.gz`, sorted, `**` goes into folders), may be l
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from t2t.data.own_task_config import OwnTask
 from t2t.errors import UserError
 
 
@@ -142,19 +143,29 @@ class Task:
     """The pairs of input and target of a text-to-text task.
 
     `name` is a task's name (`glue_sst2`, as `t2t tasks` lists them) or the path of a `.toml` file
-    that describes one. `data` is the folder of its published files or prepared TFDS datasets; ""
-    is TFDS's own. `limit` takes the first so many examples, 0 all.
+    that describes one; `own` is in its place a task of yours, described in the recipe itself.
+    `data` is the folder of its published files or prepared TFDS datasets; "" is TFDS's own. `limit`
+    takes the first so many examples, 0 all.
     """
 
-    name: str
+    name: str = ""
     split: str = "train"
     data: str = ""
     limit: int = 0
+    own: OwnTask | None = None
+
+    @property
+    def called(self) -> str:
+        return self.own.name if self.own else self.name
 
     def check(self, where: str) -> None:
-        for key in ("name", "split"):
+        if self.own:
+            if self.name:
+                raise UserError(f"{where}.name: {self.name!r} beside an own task; give one of them")
+            self.own.check(f"{where}.own")
+        for key in ("called", "split"):
             if not getattr(self, key).strip():
-                raise UserError(f"{where}.{key}: empty")
+                raise UserError(f"{where}.{key.replace('called', 'name')}: empty")
         if self.limit < 0:
             raise UserError(f"{where}.limit: {self.limit} is negative; 0 takes every example")
 

@@ -117,8 +117,10 @@ def documents(shard: Shard) -> Iterator[str]:
 def names(source: Source | Pairs) -> list[str]:
     """What a source reads, for messages: its files, or the dataset, packages or store it names."""
     match source:
-        case Tfds() | Task():
+        case Tfds():
             return [f"{source.name} ({source.split})"]
+        case Task():
+            return [f"{source.called} ({source.split})"]
         case Pairs():
             return [source.name]
         case Docstrings():

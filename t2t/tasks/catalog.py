@@ -8,6 +8,7 @@ from t2t.tasks import (
     own_task,
     question_answering,
     rewriting,
+    sentinels,
     summarization,
     super_glue,
     translation,
@@ -31,9 +32,15 @@ TASKS: dict[str, Task] = {
 
 
 def find(name: str) -> Task:
-    """The task of that name, or of that `.toml` file. Raises UserError with the nearest name."""
+    """The task of that name, or of that `.toml` file; NAME_1_sentinel is it with a blank to fill.
+
+    Raises UserError with the nearest name.
+    """
     if name.endswith(".toml"):
         return own_task.load_task(name)
+    plain = name.removesuffix(sentinels.SUFFIX)
+    if plain in TASKS and plain != name:
+        return sentinels.with_sentinel(TASKS[plain])
     if name not in TASKS:
         raise UserError(
             f"{name}: no such task{nearest(name, TASKS)}; `t2t tasks` lists them, and a task of "

@@ -115,12 +115,8 @@ def load_task(path: str) -> Task:
         raise _placed(path, content, error) from error
 
 
-def load_own_task(path: str) -> OwnTask:
-    """What a task's TOML file says, its paths made absolute. Raises UserError as `load_task`."""
-    return _parsed(path)[0]
-
-
 def _parsed(path: str) -> tuple[OwnTask, str]:
+    """What the file says, paths made absolute, and its text."""
     try:
         content = files.read_bytes(path).decode()
         values = tomllib.loads(content)

@@ -4,18 +4,14 @@ from collections.abc import Iterator
 
 from t2t.data import pairs, source_config
 from t2t.errors import UserError
-from t2t.tasks import catalog
+from t2t.tasks import catalog, own_task
 from t2t.tasks.examples import examples
 from t2t.tasks.task import Task
 
 
 def task_of(source: source_config.Task) -> Task:
-    """The task a source names. Raises UserError where there is none of that name."""
-    if source.name.endswith(".toml"):
-        from t2t.tasks.own_task import load_task
-
-        return load_task(source.name)
-    return catalog.find(source.name)
+    """The task a source names or describes. Raises UserError where there is none of that name."""
+    return own_task.task_of(source.own, "own") if source.own else catalog.find(source.name)
 
 
 def check(source: source_config.Task) -> None:

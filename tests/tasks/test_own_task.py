@@ -7,11 +7,13 @@ import json
 import pytest
 
 from t2t import schema
+from t2t.data import source_config, sources
 from t2t.data.own_task_config import OwnTask
 from t2t.errors import UserError
+from t2t.tasks import pairs
 from t2t.tasks.catalog import find
 from t2t.tasks.examples import examples
-from t2t.tasks.own_task import load_own_task, load_task, task_of
+from t2t.tasks.own_task import load_task, task_of
 
 ROWS = 'id,review,stars\n1,"Good, and ""cheap"".",1\n2,Broke at once.,0\n'
 TASK = """\
@@ -65,9 +67,12 @@ def test_both_doors_open_the_same_task(tmp_path):
         metrics=("accuracy",),
         targets_length=8,
     )
-    assert load_own_task(path) == own
     assert schema.from_json(schema.to_json(own), OwnTask, "config.task") == own
-    assert shown(task_of(own, "config.task")) == EXPECTED
+    one, other = load_task(path), task_of(own, "config.task")
+    assert list(examples(one, "validation")) == list(examples(other, "validation"))
+    assert dataclasses.replace(one, examples=None, source=None) == dataclasses.replace(
+        other, examples=None, source=None
+    )
 
 
 def test_jsonl_with_several_right_answers_and_a_test_split(tmp_path):
@@ -198,3 +203,29 @@ def test_files_in_an_object_store(tmp_path, s3):
     s3.put_object(Bucket="tasks", Key="a/reviews.csv", Body=ROWS.encode())
     s3.put_object(Bucket="tasks", Key="a/reviews.toml", Body=TASK.encode())
     assert shown(find("s3://tasks/a/reviews.toml")) == EXPECTED
+
+
+def test_a_recipe_trains_on_an_own_task_that_it_describes(tmp_path):
+    write(tmp_path)
+    own = OwnTask(
+        name="reviews", input="{review}", target="{stars}", train=str(tmp_path / "reviews.csv")
+    )
+    source = source_config.Task(own=own)
+    source.check("source")
+    assert sources.names(source) == ["reviews (train)"]
+    assert list(pairs.open_pairs(source).read()) == [
+        ('Good, and "cheap".', "1"),
+        ("Broke at once.", "0"),
+    ]
+    saved = schema.to_json(source, source_config.Source)
+    assert schema.from_json(saved, source_config.Source, "config.source") == source
+    for wrong, said in (
+        (dataclasses.replace(source, name="glue_sst2"), r"source\.name: 'glue_sst2' beside"),
+        (source_config.Task(), r"source\.name: empty"),
+        (source_config.Task(own=dataclasses.replace(own, input="x")), r"source\.own\.input"),
+    ):
+        with pytest.raises(UserError, match=said):
+            wrong.check("source")
+    gone = dataclasses.replace(own, train=str(tmp_path / "review.csv"))
+    with pytest.raises(UserError, match=r"own\.train: .*'reviews\.csv'"):
+        pairs.check(source_config.Task(own=gone))
