@@ -17,6 +17,7 @@ VERBS = {
     "inspect": "Print the exact batch of a step: text, tokens, rows, fill.",
     "report": "Draw runs into one HTML file: curves, scores, samples, configuration.",
     "tasks": "List the tasks, or show a task's examples.",
+    "convert": "Read checkpoints of Hugging Face and T5X, write Hugging Face directories.",
     "generate": "Write an output for each input, or fill its blanks (<extra_id_0>).",
 }
 CONFIG_NOTE = """Any field of the configuration is set by --config.FIELD=VALUE, for instance

@@ -34,7 +34,7 @@ from t2t.objectives.implementations import implementation
 from t2t.parallel.mesh_config import AXES, Mesh
 from t2t.training.checkpoint_config import Checkpoints
 from t2t.training.config import Evaluation, Monitoring, Training
-from t2t.training.initial_config import FromRun, Initial
+from t2t.training.initial_config import FromRun, FromT5X, Initial
 from t2t.training.optimizer_config import Optimizer
 from t2t.training.schedule_config import Cosine, Linear, Schedule
 
@@ -55,6 +55,7 @@ RESUMABLE = (
 _IN_A_FILE = (SentencePiece, RunTokenizer)
 # What may differ between a model and the one whose parameters it begins with.
 _NOT_OF_PARAMETERS = ("dropout", "dtype", "layers", "remat")
+_NOT_IN_T5X = ("activation", "relative_max_distance", "norm_epsilon")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -223,21 +224,35 @@ def check_inputs(run: Run, workdir: str = "") -> None:
 
 
 def _check_initial(run: Run) -> None:
-    """Checks that the run to begin with is there and that its model is this one.
+    """Checks that what the run begins with is there and that its model is this one.
 
     Raises: UserError showing every field in which the models differ.
     """
-    if not isinstance(run.initial, FromRun):
+    if run.initial is None:
         return
-    path = run.initial.path
-    base = load_saved(path)
-    if base is None:
-        raise UserError(f"config.initial.path: {path} holds no run (no {CONFIG})")
-    allowed = {f"config.model.{name}" for name in _NOT_OF_PARAMETERS}
+    path, allowed = run.initial.path, _NOT_OF_PARAMETERS
+    if isinstance(run.initial, FromRun):
+        from t2t.interop import huggingface
+
+        if huggingface.is_directory(path):
+            raise UserError(
+                f"config.initial.path: {path} is a Hugging Face directory; "
+                f"--config.initial=FromHuggingFace({path!r}) begins with it"
+            )
+        base = load_saved(path)
+        if base is None:
+            raise UserError(f"config.initial.path: {path} holds no run (no {CONFIG})")
+        model = base.model
+    else:
+        from t2t.training.initial import open_initial
+
+        model = open_initial(run.initial).arch
+        if isinstance(run.initial, FromT5X):
+            allowed = (*allowed, *_NOT_IN_T5X)
     differing = [
         f"{key}: {ours!r} here, {theirs!r} in {path}"
-        for key, (theirs, ours) in schema.difference(base.model, run.model, "config.model").items()
-        if key not in allowed
+        for key, (theirs, ours) in schema.difference(model, run.model, "config.model").items()
+        if key.removeprefix("config.model.") not in allowed
     ]
     if differing:
         raise UserError(f"{'; '.join(differing)} (config.initial.path); set it to what it is there")

@@ -12,7 +12,7 @@ from t2t.errors import UserError
 
 def add_arguments(parser) -> None:
     count = at_least(1)
-    parser.add_argument("--workdir", required=True, help="a run's directory")
+    parser.add_argument("--workdir", required=True, help="a run's directory, or a Hugging Face one")
     parser.add_argument(
         "--step", type=at_least(0), default=None, help="checkpoint (default: the newest)"
     )
@@ -43,12 +43,10 @@ def add_arguments(parser) -> None:
 
 
 def execute(options, _overrides) -> None:
-    from t2t import run as runs
+    from t2t.trained import load_trained
 
     config = _decoding(options)
-    run = runs.load_saved(options.workdir)
-    if run is None:
-        raise UserError(f"--workdir={options.workdir}: holds no run (no config.json)")
+    run = load_trained(options.workdir)
     lines = _inputs(options.input, options.field)
     from t2t.decoding.journal import Journal
     from t2t.training.checkpoint_reading import steps_in

@@ -80,7 +80,8 @@ class Bytes:
 class RunTokenizer:
     """The very vocabulary that another run was trained with, from the copy in its directory.
 
-    path: that run's directory; empty: the one that `config.initial` begins with.
+    path: that run's directory, or a Hugging Face one; empty: the one that `config.initial` begins
+    with.
     """
 
     path: str = ""

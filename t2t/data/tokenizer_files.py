@@ -12,14 +12,15 @@ from t2t.data import files
 from t2t.data.tokenizers import ByteTokenizer, SentencePieceTokenizer, Tokenizer
 from t2t.errors import UserError
 
-_JSON, _MODEL = "tokenizer.json", "tokenizer.model"
+MODEL = "tokenizer.model"
+_JSON = "tokenizer.json"
 
 
 def keep(tokenizer: Tokenizer, folder: str) -> None:
     """Writes a run's copy, the JSON last: where that stands the copy is whole."""
     facts = {"class": type(tokenizer).__name__, "extra_ids": tokenizer.extra_ids}
     if isinstance(tokenizer, SentencePieceTokenizer):
-        files.write_bytes(f"{folder}/{_MODEL}", tokenizer.processor.serialized_model_proto())
+        files.write_bytes(f"{folder}/{MODEL}", tokenizer.processor.serialized_model_proto())
     facts["fingerprint"] = tokenizer.vocabulary.fingerprint
     files.write_bytes(f"{folder}/{_JSON}", (json.dumps(facts) + "\n").encode())
 
@@ -42,13 +43,13 @@ def kept(folder: str) -> Tokenizer | None:
     except (ValueError, KeyError, TypeError):
         raise UserError(f"{path}: is damaged; remove it to use config.tokenizer") from None
     tokenizer = (
-        SentencePieceTokenizer(f"{folder}/{_MODEL}", extra_ids)
+        SentencePieceTokenizer(f"{folder}/{MODEL}", extra_ids)
         if in_file
         else ByteTokenizer(extra_ids)
     )
     if tokenizer.vocabulary.fingerprint != fingerprint:
         raise UserError(
-            f"{folder}/{_MODEL}: is not the vocabulary that {_JSON} says; remove both to use "
+            f"{folder}/{MODEL}: is not the vocabulary that {_JSON} says; remove both to use "
             "config.tokenizer"
         )
     return tokenizer

@@ -112,6 +112,21 @@ def _parts(x: jax.Array) -> list[jax.Array]:
     return result
 
 
+def fingerprint_of_run(values: np.ndarray, start: int) -> int:
+    """Returns what a run of an array's elements, from the flat index `start`, adds to its fingerprint.
+
+    The sum over all runs, modulo 2^32, is the fingerprint of an array that is never whole in memory.
+    Pieces are powers of two long, so that the same few programs serve every run.
+    """
+    flat, total, at = values.reshape(-1), 0, 0
+    while at < flat.size:
+        size = min(1 << 18, 1 << ((flat.size - at).bit_length() - 1))
+        begin = np.array([(start + at) % 2**32], np.uint32)
+        total += int(_part(jnp.asarray(flat[at : at + size]), None, begin))
+        at += size
+    return total
+
+
 def fingerprints(tree) -> dict[str, int]:
     """Returns {leaf name: fingerprint}. Shard by shard, without a collective; waits for it."""
     leaves = named_leaves(tree)

@@ -5,10 +5,14 @@ A variant of `Initial` is a branch of each function here.
 
 from collections.abc import Callable
 
+from t2t.data import tokenizers
 from t2t.data.tokenizers import Vocabulary
 from t2t.errors import UserError
+from t2t.interop import huggingface
+from t2t.interop.opening import open_published
+from t2t.interop.published import Published, parameters
 from t2t.training.checkpoint_reading import Unsound, read_manifest, read_newest, steps_in
-from t2t.training.initial_config import FromRun, Initial
+from t2t.training.initial_config import FromHuggingFace, FromRun, FromT5X, Initial
 
 
 def initial_parameters(
@@ -28,6 +32,23 @@ def initial_parameters(
             )
             say(f"begins with the parameters of {path}, step {found}")
             return state["params"], {"path": path, "step": found, "tokenizer": record["tokenizer"]}
+        case FromHuggingFace() | FromT5X():
+            published = open_initial(initial)
+            say(f"begins with the parameters of {published.where}")
+            return parameters(published.leaves, wanted), {"path": published.where}
+
+
+def open_initial(initial: FromHuggingFace | FromT5X) -> Published:
+    """Opens another system's checkpoint; nothing is read but headers.
+
+    Raises: UserError naming `config.initial.path`, or `config.initial.step`.
+    """
+    try:
+        if isinstance(initial, FromHuggingFace):
+            return huggingface.open_directory(initial.path)
+        return open_published(initial.path, step=initial.step)
+    except UserError as error:
+        raise UserError(f"config.initial.path: {error}") from None
 
 
 def check_vocabulary(initial: Initial, vocabulary: Vocabulary) -> None:
@@ -44,6 +65,19 @@ def check_vocabulary(initial: Initial, vocabulary: Vocabulary) -> None:
                     f"not the one that {path} was trained with ({theirs}); "
                     "--config.tokenizer=RunTokenizer takes that one"
                 )
+        case FromHuggingFace(path):
+            config = huggingface.tokenizer_of(path)
+            if config is None:
+                return
+            theirs = tokenizers.load(config).vocabulary
+            if theirs.fingerprint != vocabulary.fingerprint:
+                raise UserError(
+                    f"config.tokenizer: its vocabulary (fingerprint {vocabulary.fingerprint}) is "
+                    f"not the one in {path} ({theirs.fingerprint}); "
+                    "--config.tokenizer=RunTokenizer takes that one"
+                )
+        case FromT5X():  # holds none
+            return
 
 
 def _folder(path: str) -> str:

@@ -25,4 +25,37 @@ class FromRun:
             raise UserError(f"{where}.step: must not be negative, got {self.step}")
 
 
-Initial: TypeAlias = FromRun
+@dataclasses.dataclass(frozen=True)
+class FromHuggingFace:
+    """The parameters of a Hugging Face directory (config.json, safetensors): fine-tuning.
+
+    The model must be the one that it holds; dropout, dtype and such may differ.
+    `tokenizer=RunTokenizer()` takes the vocabulary that lies beside the weights.
+    """
+
+    path: str
+
+    def check(self, where: str) -> None:
+        if not self.path.strip():
+            raise UserError(f"{where}.path: empty; name a Hugging Face directory")
+
+
+@dataclasses.dataclass(frozen=True)
+class FromT5X:
+    """The parameters of a T5X checkpoint, its optimizer's state left out: fine-tuning.
+
+    path: the checkpoint or the folder of its run (then step None is the newest). T5X keeps the
+    activation and the vocabulary in gin files: those are this run's.
+    """
+
+    path: str
+    step: int | None = None
+
+    def check(self, where: str) -> None:
+        if not self.path.strip():
+            raise UserError(f"{where}.path: empty; name a T5X checkpoint")
+        if self.step is not None and self.step < 0:
+            raise UserError(f"{where}.step: must not be negative, got {self.step}")
+
+
+Initial: TypeAlias = FromRun | FromHuggingFace | FromT5X

@@ -11,6 +11,7 @@ from t2t.data.pairs import Pairs
 from t2t.data.tokenizer_config import RunTokenizer, TrainedSentencePiece
 from t2t.data.tokenizer_files import kept
 from t2t.errors import UserError
+from t2t.interop import huggingface
 from t2t.monitoring.compile_cache import cache_root
 from t2t.tasks.pairs import open_pairs
 from t2t.training.checkpoint_reading import steps_in
@@ -103,9 +104,16 @@ def open_tokenizer(run, say: Callable[[str], None], workdir: str = "") -> tokeni
         return own
     if isinstance(run.tokenizer, RunTokenizer):
         path = run.tokenizer.path or run.initial.path
-        theirs = kept(path)
+        if huggingface.is_directory(path):
+            config = huggingface.tokenizer_of(path)
+            theirs = None if config is None else tokenizers.load(config)
+        else:
+            theirs = kept(path)
         if theirs is None:
-            raise UserError(f"{path}: holds no vocabulary (no tokenizer.json)")
+            raise UserError(
+                f"{path}: holds no vocabulary (tokenizer.json of a run; spiece.model, or ByT5's, of "
+                "a Hugging Face directory)"
+            )
         return theirs
     if not isinstance(run.tokenizer, TrainedSentencePiece):
         return tokenizers.load(run.tokenizer)

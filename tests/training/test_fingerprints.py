@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from t2t.training.fingerprints import differing, fingerprint, fingerprints
+from t2t.training.fingerprints import (
+    differing,
+    fingerprint,
+    fingerprint_of_run,
+    fingerprints,
+)
 
 BITS = {
     "float32": 32,
@@ -118,3 +123,12 @@ def test_index_wraps_beyond_two_to_the_32():
     """Traced only: an array of 2^33 elements has an in-range index for every element."""
     shape = jax.eval_shape(fingerprint, jax.ShapeDtypeStruct((2**20, 2**13), jnp.float32))
     assert shape.shape == () and shape.dtype == jnp.uint32
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_runs_of_an_array_add_up_to_its_fingerprint(dtype):
+    array = np.random.default_rng(0).normal(size=(7, 11, 41)).astype(jnp.dtype(dtype))
+    flat, total = array.reshape(-1), 0
+    for start, stop in ((0, 1), (1, 1400), (1400, flat.size)):
+        total += fingerprint_of_run(flat[start:stop], start)
+    assert total % 2**32 == fingerprints({"x": jnp.asarray(array)})["x"]

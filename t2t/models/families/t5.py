@@ -1,10 +1,10 @@
 """T5 v1.0 (arXiv:1910.10683) and the published names of T5-like weights."""
 
 from dataclasses import replace
-from typing import NamedTuple
 
 from t2t.errors import UserError, nearest
 from t2t.models.architecture import Architecture
+from t2t.models.published_weight import PublishedWeight
 
 # size -> (layers of each stack, d_model, heads, head_dim, d_ff)
 SIZES = {
@@ -43,15 +43,6 @@ def size_of(sizes: dict, family: str, size: str):
             f"{family}: no size {size!r}{nearest(size, sizes)}; sizes are {', '.join(sizes)}"
         )
     return sizes[size]
-
-
-class PublishedWeight(NamedTuple):
-    """Where one tensor of a Hugging Face checkpoint lives among our parameters."""
-
-    name: str  # the tensor's name there
-    path: tuple[str, ...]  # ours
-    layer: int | None  # index into our stacked [layers, ...] array
-    transposed: bool  # theirs is ours transposed (their linears are [out, in])
 
 
 def huggingface_weights(arch: Architecture) -> list[PublishedWeight]:

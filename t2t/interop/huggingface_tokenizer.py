@@ -1,0 +1,77 @@
+"""The tokenizer of a Hugging Face directory: found there, and written there."""
+
+import json
+import os
+
+from t2t.data.tokenizer_config import Bytes, SentencePiece, Tokenizer
+from t2t.data.tokenizers import ByteTokenizer, SentencePieceTokenizer
+from t2t.errors import UserError
+
+MODEL = "spiece.model"
+SETTINGS = "tokenizer_config.json"
+
+
+def find(path: str, config: dict) -> Tokenizer | None:
+    """Returns the tokenizer of a directory; None where it has none that t2t reads.
+
+    config: its config.json. Raises: UserError where its settings are no JSON object.
+    """
+    settings = _settings(path)
+    kind = str(settings.get("tokenizer_class") or config.get("tokenizer_class") or "")
+    extra_ids = settings.get("extra_ids")
+    model = os.path.join(path, MODEL)
+    if os.path.isfile(model):
+        return SentencePiece(model, 100 if extra_ids is None else int(extra_ids))
+    if kind.startswith("ByT5"):
+        return Bytes(125 if extra_ids is None else int(extra_ids))
+    return None
+
+
+def _settings(path: str) -> dict:
+    file = os.path.join(path, SETTINGS)
+    try:
+        with open(file, encoding="utf-8") as opened:
+            settings = json.load(opened)
+    except FileNotFoundError:
+        return {}
+    except ValueError:
+        raise UserError(f"{file}: is not JSON, or is damaged; fetch it again") from None
+    if not isinstance(settings, dict):
+        raise UserError(f"{file}: is no JSON object")
+    return settings
+
+
+def write(path: str, tokenizer) -> None:
+    """Writes what their tokenizer classes read; ids are the same as ours."""
+    common = {"eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
+    match tokenizer:
+        case ByteTokenizer():
+            settings = {"tokenizer_class": "ByT5Tokenizer", "extra_ids": tokenizer.extra_ids}
+        case SentencePieceTokenizer():
+            model, appended = _without_sentinels(tokenizer)
+            settings = {"tokenizer_class": "T5Tokenizer", "extra_ids": appended}
+            with open(os.path.join(path, MODEL), "wb") as file:
+                file.write(model)
+        case _:
+            raise UserError(
+                f"{path}: a {type(tokenizer).__name__} has no form that Hugging Face reads"
+            )
+    with open(os.path.join(path, SETTINGS), "w", encoding="utf-8") as file:
+        file.write(json.dumps({**settings, **common}, indent=2) + "\n")
+
+
+def _without_sentinels(tokenizer: SentencePieceTokenizer) -> tuple[bytes, int]:
+    """Returns the model without the sentinels at its end, and how many those were.
+
+    Their classes append them themselves, as the special tokens that a text may then hold.
+    """
+    from sentencepiece import sentencepiece_model_pb2
+
+    model = sentencepiece_model_pb2.ModelProto()
+    model.ParseFromString(tokenizer.processor.serialized_model_proto())
+    vocabulary = tokenizer.vocabulary
+    count = len(vocabulary.sentinels)
+    if vocabulary.sentinels != tuple(range(vocabulary.size - 1, vocabulary.size - 1 - count, -1)):
+        return model.SerializeToString(), 0
+    del model.pieces[vocabulary.size - count :]
+    return model.SerializeToString(), count
