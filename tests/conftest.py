@@ -36,6 +36,7 @@ def s3(monkeypatch):
     """A client of an S3 server on this machine, which every library then takes for S3 itself."""
     server_module = pytest.importorskip("moto.server")
     import boto3
+    import fsspec
 
     server = server_module.ThreadedMotoServer(port=0, verbose=False)
     server.start()
@@ -48,3 +49,4 @@ def s3(monkeypatch):
         yield boto3.client("s3")
     finally:
         server.stop()
+        fsspec.get_filesystem_class("s3").clear_instance_cache()  # it knows this server's port

@@ -27,6 +27,13 @@ def integer(record: Record, name: str) -> int:
 def as_text(name: str, value) -> str:
     """The value of field `name` as text."""
     if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(
+                f"field {name!r} holds half of a surrogate pair (\\u{ord(value[error.start]):04x}), "
+                "which is no character"
+            ) from error
         return value
     if isinstance(value, bool | int | float):
         return str(value)

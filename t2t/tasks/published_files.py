@@ -21,6 +21,8 @@ def jsonl(path: str) -> Iterator[Placed]:
             record = json.loads(line)
         except json.JSONDecodeError as error:
             raise lines.error(f"not JSON: {error.msg} at column {error.pos + 1}") from error
+        except RecursionError as error:
+            raise lines.error("not readable as JSON: nested too deeply") from error
         if not isinstance(record, dict):
             raise lines.error("not a JSON object")
         yield f"{path}:{lines.line}", record
@@ -81,6 +83,8 @@ def table(
     try:
         if not names:
             names = next(rows, [])
+            if twice := {name for name in names if names.count(name) > 1}:
+                raise lines.error(f"the header names {min(twice)!r} twice")
         for number, row in enumerate(row for row in rows if row):
             if len(row) != len(names) and not ragged:
                 raise lines.error(

@@ -159,13 +159,14 @@ def test_a_malformed_task_file_names_file_line_and_field(tmp_path, task, place, 
 
 
 BAD_ROWS = [
+    (ROWS.replace("id,", "stars,"), ["reviews.csv:1", "'stars' twice"]),
     (ROWS.replace("0\n", "5\n"), ["reviews.csv:3", "'5'", "0, 1"]),
     (ROWS.replace("review,", "reviews,"), ["reviews.csv:2", "'review'", "'reviews'"]),
     (ROWS.replace("Broke at once.", "Broke, at once."), ["reviews.csv:3", "4 fields"]),
 ]
 
 
-@pytest.mark.parametrize(("rows", "said"), BAD_ROWS, ids=["label", "column", "quotes"])
+@pytest.mark.parametrize(("rows", "said"), BAD_ROWS, ids=["twice", "label", "column", "quotes"])
 def test_a_bad_row_names_file_line_and_field(tmp_path, rows, said):
     task = load_task(write(tmp_path, rows=rows))
     with pytest.raises(UserError) as error:
@@ -177,6 +178,7 @@ def test_a_bad_row_names_file_line_and_field(tmp_path, rows, said):
     ("row", "said"),
     [
         ({"q": ["a"], "a": "b", "all": ["b"]}, "'q' is no text but a list"),
+        ({"q": "\ud83d", "a": "b", "all": ["b"]}, r"'q' holds half .*ud83d"),
         ({"q": None, "a": "b", "all": ["b"]}, "'q' is no text but null"),
         ({"q": "a", "a": "b", "all": "b"}, "'all' is no list"),
         ({"q": "a", "a": "b", "all": []}, "'all' lists no answer"),
