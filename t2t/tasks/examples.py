@@ -63,7 +63,9 @@ def records(source: Source, name: str, split: str, data: str = "") -> Iterator[P
 
 
 def _not_found(name: str, split: str, data: str, missing: list[str]) -> str:
-    wanted = " or ".join(dict.fromkeys(missing)) or f"no published file makes up the split {split!r}"
+    wanted = (
+        " or ".join(dict.fromkeys(missing)) or f"no published file makes up the split {split!r}"
+    )
     return f"{name}: --data={data or '(not given)'} holds no {wanted}"
 
 
