@@ -18,6 +18,7 @@ VERBS = {
     "report": "Draw runs into one HTML file: curves, scores, samples, configuration.",
     "tasks": "List the tasks, or show a task's examples.",
     "convert": "Read checkpoints of Hugging Face and T5X, write Hugging Face directories.",
+    "plan": "Compile the train step for hardware that is not here: does it fit, what does it send.",
     "generate": "Write an output for each input, or fill its blanks (<extra_id_0>).",
 }
 CONFIG_NOTE = """Any field of the configuration is set by --config.FIELD=VALUE, for instance

@@ -1,8 +1,13 @@
 """From mesh sizes to a `jax.sharding.Mesh`."""
 
+import collections
 import math
+from collections.abc import Callable
+from typing import Any
 
 import jax
+import numpy as np
+from jax.experimental import mesh_utils
 from jax.sharding import AxisType
 
 from t2t.errors import UserError
@@ -33,13 +38,38 @@ def mesh_shape(config: Mesh, devices: int) -> dict[str, int]:
     return sizes
 
 
-def make_mesh(config: Mesh, devices: list | None = None) -> jax.sharding.Mesh:
-    """Lays the devices out in a named mesh; axes are Auto: the partitioner fills in what is free."""
+def make_mesh(
+    config: Mesh, devices: list | None = None, slice_of: Callable[[Any], int] | None = None
+) -> jax.sharding.Mesh:
+    """Lays the devices out in a named mesh; axes are Auto: the partitioner fills in what is free.
+
+    Within a slice neighbours on the torus are neighbours in the mesh; across slices, over the slow
+    network between them, goes only `replica`. slice_of: a device's slice (default: what it says).
+
+    Raises: UserError when the sizes do not fit the devices, or an axis other than `replica` would
+    cross slices.
+    """
     devices = jax.devices() if devices is None else devices
     sizes = mesh_shape(config, len(devices))
-    return jax.make_mesh(
-        tuple(sizes.values()),
-        tuple(sizes),
-        axis_types=(AxisType.Auto,) * len(sizes),
-        devices=devices,
+    slice_of = slice_of or (lambda device: getattr(device, "slice_index", None) or 0)
+    slices = collections.defaultdict(list)
+    for device in devices:
+        slices[slice_of(device)].append(device)
+    if sizes["replica"] % len(slices):
+        raise UserError(
+            f"config.mesh.replica: {sizes['replica']} is not a multiple of the {len(slices)} slices "
+            "that the devices are in; only replica crosses slices"
+        )
+    inside = (sizes["replica"] // len(slices), *list(sizes.values())[1:])
+    laid = [_arranged(inside, slices[number]) for number in sorted(slices)]
+    return jax.sharding.Mesh(
+        np.concatenate(laid), tuple(sizes), axis_types=(AxisType.Auto,) * len(sizes)
     )
+
+
+def _arranged(shape: tuple[int, ...], devices: list) -> np.ndarray:
+    """The devices of one slice as an array of `shape`, along the torus where there is one."""
+    try:
+        return mesh_utils.create_device_mesh(shape, devices)
+    except NotImplementedError:  # an axis that is no product of torus sides
+        return mesh_utils.create_device_mesh(shape, devices, allow_split_physical_axes=True)

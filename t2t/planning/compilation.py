@@ -1,0 +1,208 @@
+"""Compiling the real train step for a topology: what a child process does (`python -m`).
+
+Reads a request as JSON on standard input, {config, topology, slices, quick}; writes a report as JSON
+on standard output. The compiler of a TPU may abort the process that it runs in, and prints what
+does not fit to standard error only: hence a process of its own.
+"""
+
+import json
+import math
+import sys
+import time
+
+import jax
+import numpy as np
+
+from t2t import schema
+from t2t.errors import Failure, UserError
+from t2t.monitoring import flops
+from t2t.monitoring.model_table import parameter_count, path_name
+from t2t.objectives.implementations import implementation
+from t2t.parallel import sharding
+from t2t.planning import gpu_target, hlo, topology
+from t2t.run import Run
+from t2t.training import adafactor, programs
+from t2t.training.compilation import abstract_batch
+from t2t.training.optimizer_config import Adafactor
+
+# Half as long a compilation, at the price of a schedule that is not the final one.
+_QUICK = {"exec_time_optimization_effort": -1.0}
+
+
+def topology_devices(wanted: topology.Topology) -> list:
+    """The devices of a topology, none of which need be here.
+
+    Raises: UserError where the extra that brings the compiler is missing.
+    """
+    generation = wanted.generation
+    if generation.platform == "cpu":
+        return jax.devices()[: wanted.devices]
+    from jax.experimental import topologies
+
+    shape, options = "x".join(map(str, wanted.shape)), dict(generation.options)
+    try:
+        if generation.platform == "cuda":
+            hosts = -(-wanted.devices // topology.GPUS_OF_A_HOST)
+            found = topologies.get_topology_desc(
+                platform="cuda",
+                topology_name=generation.name,
+                topology=f"1x{hosts}x{wanted.devices // hosts}",
+                target_config=gpu_target.TARGETS[generation.name],
+            )
+        else:
+            if wanted.slices > 1:
+                options["num_slices"] = wanted.slices
+            found = topologies.get_topology_desc(
+                platform="tpu", topology_name=f"{generation.name}:{shape}", **options
+            )
+    except Exception as error:
+        extra = generation.platform
+        text = " ".join(str(error).split())
+        if "libtpu" in text or "plugin" in text.lower() or "platform" in text.lower():
+            raise UserError(
+                f"--topology: the compiler for {generation.name} is not installed; "
+                f"pip install 't2t[{extra}]' ({text[:120]})"
+            ) from None
+        raise UserError(f"--topology: {wanted.name}: {text[:200]}") from None
+    return list(found.devices)
+
+
+def report(run: Run, wanted: topology.Topology, quick: bool = False) -> dict:
+    """Compiles the train step of `run` for the topology and returns what is known of it.
+
+    Raises: UserError for a mesh that does not fit. Memory that does not suffice is an answer.
+    """
+    built = programs.build(run, topology_devices(wanted))
+    batch = abstract_batch(run, built, run.data.pieces()[-1][1])
+    mesh = {axis: size for axis, size in built.mesh.shape.items()}
+    known = {
+        "topology": wanted.name,
+        "devices": wanted.devices,
+        "mesh": {axis: size for axis, size in mesh.items() if size > 1},
+        "batch": int(batch["targets"].shape[0]),
+        "parameters": parameter_count(built.shapes["params"]),
+        "memory_bytes": _or_none(wanted.generation.memory),
+        "bytes": _state_bytes(run, built, batch),
+        "unsharded": sharding.unsharded(
+            built.axes["params"], built.shapes["params"], built.mesh, built.model.units
+        ),
+        "unfactored": _unfactored(run, built),
+        "step_flops": _step_flops(run, batch),
+    }
+    known["argument_bytes_summed"] = sum(
+        known["bytes"][part] for part in ("parameters", "optimizer", "other state", "batch")
+    )
+    begun = time.monotonic()
+    lowered = built.train.lower(built.shapes, batch)
+    options = _QUICK if quick and wanted.generation.platform == "tpu" else None
+    try:
+        compiled = lowered.compile(compiler_options=options)
+    except jax.errors.JaxRuntimeError as error:
+        text = " ".join(str(error).split())
+        if "RESOURCE_EXHAUSTED" not in text:
+            raise Failure(f"the compiler failed on {wanted.name}: {text[:300]}") from None
+        seconds = time.monotonic() - begun
+        return known | {"fits": False, "why": text[:300], "compile_seconds": seconds}
+    known["compile_seconds"] = time.monotonic() - begun
+    memory = compiled.memory_analysis()
+    text = compiled.as_text()
+    peak = memory.peak_memory_in_bytes
+    if wanted.generation.platform == "cpu":  # whose figure leaves out the temporaries
+        peak = memory.argument_size_in_bytes + memory.temp_size_in_bytes
+    known["peak_bytes"] = peak
+    known["argument_bytes"] = memory.argument_size_in_bytes
+    known["fits"] = peak <= wanted.generation.memory
+    whole = known["bytes"]
+    whole["layout padding"] = memory.argument_size_in_bytes - known["argument_bytes_summed"]
+    whole["activations and the rest"] = peak - memory.argument_size_in_bytes
+    known["logits"] = _logits(batch, run.model.vocab_size, mesh, text)
+    known["collectives"] = [
+        {
+            "kind": one.kind,
+            "axes": list(hlo.axes_of(one.groups, mesh)),
+            "size": one.size,
+            "times": one.times,
+            "wire_bytes": one.wire_bytes(wanted.devices) * one.times,
+            "overlapped": one.overlapped,
+            "operation": one.operation,
+        }
+        for one in hlo.collectives(text)
+    ]
+    return known
+
+
+def _or_none(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _shard_bytes(tree) -> int:
+    """Bytes of a device's part of every array."""
+    return sum(
+        int(np.prod(x.sharding.shard_shape(x.shape), dtype=np.int64)) * x.dtype.itemsize
+        for x in jax.tree.leaves(tree)
+    )
+
+
+def _state_bytes(run: Run, built: programs.Programs, batch) -> dict[str, int]:
+    """Bytes on one device of what the step takes in, and of float32 logits were they whole."""
+    shapes = built.shapes
+    rest = {k: v for k, v in shapes.items() if k not in ("params", "opt_state")}
+    return {
+        "parameters": _shard_bytes(shapes["params"]),
+        "optimizer": _shard_bytes(shapes["opt_state"]),
+        "other state": _shard_bytes(rest),
+        "batch": _shard_bytes(batch),
+    }
+
+
+def _logits(batch, vocabulary: int, mesh: dict[str, int], text: str) -> dict:
+    """The float32 logits of a device: their bytes, and whether the program holds them whole."""
+    rows, length = batch["targets"].sharding.shard_shape(batch["targets"].shape)
+    columns = vocabulary // (mesh["tensor"] if vocabulary % mesh["tensor"] == 0 else 1)
+    shapes = (f"f32[{rows},{length},{columns}]", f"f32[{rows * length},{columns}]")
+    found, _ = hlo.computations(text)
+    # Inside a fusion an array is computed piece by piece; only what another computation reads is whole.
+    outside = (
+        instruction.type
+        for name, body in found.items()
+        if "fused" not in name and "fusion" not in name
+        for instruction in body
+    )
+    whole = any(shape in kind for kind in outside for shape in shapes)
+    return {"bytes": 4 * rows * length * columns, "whole": whole}
+
+
+def _unfactored(run: Run, built: programs.Programs) -> list[tuple[str, int]]:
+    """(parameter, bytes) of Adafactor's second moments that are large but not factored."""
+    if not isinstance(run.optimizer, Adafactor):
+        return []
+    shapes = built.shapes["params"]
+    axes = jax.tree.structure(shapes).flatten_up_to(built.axes["params"])
+    found = []
+    for (path, leaf), names in zip(jax.tree_util.tree_leaves_with_path(shapes), axes, strict=True):
+        size = math.prod(leaf.shape) * 4
+        if adafactor.factored_dims(leaf.shape, names, run.optimizer) is None and size >= 1 << 20:
+            found.append((path_name(path), size))
+    return found
+
+
+def _step_flops(run: Run, batch) -> int:
+    inputs, targets = implementation(run.objective).lengths(run.objective)
+    return flops.train_flops(run.model, inputs, targets, batch["targets"].shape[0])
+
+
+def main() -> None:
+    out, sys.stdout = sys.stdout, sys.stderr  # libraries print where they like
+    request = json.load(sys.stdin)
+    jax.config.update("jax_enable_compilation_cache", False)  # such programs cannot be read back
+    try:
+        run = schema.from_json(request["config"], Run, "config")
+        wanted = topology.parse(request["topology"], request["slices"])
+        answer = report(run, wanted, request["quick"])
+    except (UserError, Failure) as error:
+        answer = {"error": str(error), "given": isinstance(error, UserError)}
+    print(json.dumps(answer), file=out, flush=True)
+
+
+if __name__ == "__main__":
+    main()
