@@ -6,6 +6,7 @@ from flax import nnx
 
 from t2t.models.architecture import Architecture
 from t2t.models.parameters import Declare, product_gradients, wide
+from t2t.models.stack import Constrain
 
 
 class Embedding(nnx.Module):
@@ -16,9 +17,14 @@ class Embedding(nnx.Module):
         self.table = declare(jax.nn.initializers.normal(1.0), shape, ("vocab", "embed"))
         self.dtype = arch.dtype
 
-    def __call__(self, tokens: jax.Array) -> jax.Array:
-        """[B, T] -> [B, T, E]."""
-        return self.table[...][tokens].astype(self.dtype)
+    def __call__(self, tokens: jax.Array, constrain: Constrain) -> jax.Array:
+        """[B, T] -> [B, T, E].
+
+        The table is made whole along `embed` before it is read: rows read from columns that are
+        split like the batch would have to be copied to every device to be split by row.
+        """
+        table = constrain(self.table[...], ("vocab", "embed"))
+        return constrain(table[tokens].astype(self.dtype), ("batch", "length", "embed"))
 
 
 @jax.custom_vjp

@@ -67,7 +67,7 @@ class EncoderDecoder(nnx.Module):
         self.constrain = constrain
 
     def embed(self, tokens: jax.Array) -> jax.Array:
-        return self.constrain(self.token_embedding(tokens), ("batch", "length", "embed"))
+        return self.token_embedding(tokens, self.constrain)
 
     def _used(self, dropout_key: jax.Array | None) -> jax.Array | None:
         """The key, where anything is dropped at all: a model without dropout splits no keys."""

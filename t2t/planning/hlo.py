@@ -182,21 +182,51 @@ def _top_level(text: str) -> list[str]:
 
 
 def replica_groups(rest: str) -> tuple[tuple[int, ...], ...]:
-    """The groups of a collective: `{{0,1},{2,3}}`, `[2,4]<=[4,2]T(1,0)`, or source-target pairs."""
-    pairs = re.search(r"source_target_pairs=\{(\{[\d,{} ]*\})\}", rest)
-    listed = re.search(r"replica_groups=\{(\{[\d,{} ]*\})\}", rest) or pairs
+    """The groups of a collective; () where it names none, which is all devices.
+
+    Forms: `{{0,1},{2,3}}`, `[2,4]<=[4,2]T(1,0)`, `mesh['a'=4,'b'=2] {'a'}`, source-target pairs.
+    """
+    listed = re.search(r"(?:replica_groups|source_target_pairs)=\{(\{[\d,{} ]*\})\}", rest)
     if listed:
         groups = re.findall(r"\{([\d,]+)\}", listed[1])
-        return tuple(tuple(int(i) for i in group.split(",")) for group in groups)
-    iota = re.search(r"replica_groups=\[([\d,]+)\]<=\[([\d,]+)\](?:T\(([\d,]+)\))?", rest)
-    if not iota:
-        return ()
-    shape, dims, order = (
-        [int(i) for i in part.split(",")] if part else None for part in iota.groups()
-    )
-    numbers = np.arange(math.prod(dims)).reshape(dims)
-    numbers = numbers.transpose(order) if order else numbers
-    return tuple(map(tuple, numbers.reshape(shape[0], -1).tolist()))
+        return tuple(tuple(map(int, group.split(","))) for group in groups)
+    iota = re.search(r"replica_groups=\[([\d,]+)\]<=" + _IOTA, rest)
+    if iota:
+        numbers = _numbers(iota[2], iota[3]).reshape(int(iota[1].split(",")[0]), -1)
+        return tuple(map(tuple, numbers.tolist()))
+    named = re.search(r"replica_groups=mesh\[([^\]]*)\]", rest)
+    return _mesh_groups(named[1], rest[named.end() :]) if named else ()
+
+
+_IOTA = r"\[([\d,]+)\](?:T\(([\d,]+)\))?"
+
+
+def _numbers(dims: str, order: str | None) -> np.ndarray:
+    """`[4,2]T(1,0)`: device numbers in rows of 4 and 2, transposed."""
+    sizes = [int(d) for d in dims.split(",")]
+    numbers = np.arange(math.prod(sizes)).reshape(sizes)
+    return numbers.transpose([int(d) for d in order.split(",")]) if order else numbers
+
+
+def _mesh_groups(axes: str, rest: str) -> tuple[tuple[int, ...], ...]:
+    """Groups over some of a mesh's axes, `{'a'}`, or over parts of them, `{'a':(2)4}`: the 4 that
+    lie inside an outer 2."""
+    sizes = {name: int(size) for name, size in re.findall(r"'([^']+)'=(\d+)", axes)}
+    order = re.match(r", device_ids=\(" + _IOTA + r"\)", rest)
+    numbers = _numbers(order[1], order[2]) if order else np.arange(math.prod(sizes.values()))
+    over = re.search(r"\{([^}]*)\}", rest)
+    taken = {
+        name: (int(outer or 1), int(size or sizes[name]))
+        for name, outer, size in re.findall(r"'([^']+)'(?::\((\d+)\)(\d+))?", over[1])
+    }
+    shape, reduced = [], []
+    for name, size in sizes.items():
+        outer, part = taken.get(name, (1, 1))
+        reduced.append(len(shape) + 1)
+        shape += [outer, part, size // outer // part]
+    numbers = np.moveaxis(numbers.reshape(shape), reduced, range(-len(reduced), 0))
+    group = math.prod(part for _, part in taken.values())
+    return tuple(map(tuple, numbers.reshape(-1, group).tolist()))
 
 
 def axes_of(groups: tuple[tuple[int, ...], ...], mesh: dict[str, int]) -> tuple[str, ...]:

@@ -1,0 +1,139 @@
+"""Collectives read from programs that XLA compiled here for eight devices, against what was asked."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import pytest
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from t2t.planning import hlo
+
+MESH = {"data": 2, "fsdp": 4}
+
+
+@pytest.fixture(scope="module")
+def mesh():
+    return jax.make_mesh((2, 4), ("data", "fsdp"), axis_types=(AxisType.Auto,) * 2)
+
+
+def compiled(function, mesh, *arguments):
+    shapes = [
+        jax.ShapeDtypeStruct(shape, dtype, sharding=NamedSharding(mesh, PartitionSpec(*spec)))
+        for shape, dtype, spec in arguments
+    ]
+    return jax.jit(function).lower(*shapes).compile().as_text()
+
+
+def test_an_all_gather_over_one_axis(mesh):
+    whole = NamedSharding(mesh, PartitionSpec())
+
+    def gather(x):
+        return jax.lax.with_sharding_constraint(x * 2, whole)
+
+    (one,) = hlo.collectives(compiled(gather, mesh, ((64, 32), jnp.float32, ("fsdp",))))
+    assert (one.kind, one.size, one.times) == ("all-gather", 64 * 32 * 4, 1)
+    assert hlo.axes_of(one.groups, MESH) == ("fsdp",)
+    # A ring of 4 sends three quarters of the result.
+    assert one.wire_bytes(8) == 64 * 32 * 4 * 3 / 4
+
+
+def test_a_reduction_inside_a_loop_counts_every_trip(mesh):
+    by_column = NamedSharding(mesh, PartitionSpec(None, "fsdp"))
+
+    def chained(x, w):
+        def body(x, _):
+            y = jnp.tanh(x @ w)  # contracts a dimension split over fsdp
+            return jax.lax.with_sharding_constraint(y, by_column), None
+
+        return jax.lax.scan(body, x, None, length=7)[0]
+
+    text = compiled(
+        chained,
+        mesh,
+        ((16, 64), jnp.float32, (None, "fsdp")),
+        ((64, 64), jnp.float32, ("fsdp", None)),
+    )
+    found = hlo.collectives(text)
+    reduced = [c for c in found if c.kind in ("all-reduce", "reduce-scatter")]
+    assert reduced and {c.times for c in reduced} == {7}
+    assert all(hlo.axes_of(c.groups, MESH) == ("fsdp",) for c in reduced)
+
+
+def test_a_sum_over_the_whole_mesh(mesh):
+    found = hlo.collectives(compiled(jnp.sum, mesh, ((64, 32), jnp.float32, (("data", "fsdp"),))))
+    (one,) = [c for c in found if c.kind == "all-reduce"]
+    assert hlo.axes_of(one.groups, MESH) == ("data", "fsdp")
+    assert one.size == 4 and one.wire_bytes(8) == 2 * 4 * 7 / 8
+
+
+@pytest.mark.parametrize(
+    "text, groups",
+    [
+        ("replica_groups={{0,1},{2,3}}, dims", ((0, 1), (2, 3))),
+        ("replica_groups=[2,4]<=[8], x", ((0, 1, 2, 3), (4, 5, 6, 7))),
+        ("replica_groups=[4,2]<=[2,4]T(1,0), x", ((0, 4), (1, 5), (2, 6), (3, 7))),
+        ("source_target_pairs={{0,4},{4,0}}, x", ((0, 4), (4, 0))),
+        ("replica_groups={}, x", ()),
+        ("replica_groups=mesh['a'=2,'b'=4] {'b'}, x", ((0, 1, 2, 3), (4, 5, 6, 7))),
+        ("replica_groups=mesh['a'=2,'b'=4] {'b':(2)2}, x", ((0, 1), (2, 3), (4, 5), (6, 7))),
+        (
+            "replica_groups=mesh['a'=4,'b'=1,'c'=2], device_ids=([2,4]T(1,0)) {'a'}, dimensions={0}",
+            ((0, 1, 2, 3), (4, 5, 6, 7)),
+        ),
+    ],
+)
+def test_groups(text, groups):
+    assert hlo.replica_groups(text) == groups
+
+
+@pytest.mark.parametrize(
+    "text, size",
+    [
+        ("f32[8,16]{1,0}", 512),
+        ("(bf16[4]{0}, s32[])", 12),
+        ("pred[3,3]{1,0:T(8,128)}", 9),
+        ("token[]", 0),
+    ],
+)
+def test_bytes_of_types(text, size):
+    assert hlo.type_bytes(text) == size
+
+
+ASYNCHRONOUS = """HloModule m
+
+%async_computation (p: f32[4]) -> f32[16] {
+  %p = f32[4]{0} parameter(0)
+  ROOT %g = f32[16]{0} all-gather(%p), channel_id=3, replica_groups=[2,4]<=[8], dimensions={0}
+}
+
+%fused (p: f32[4]) -> f32[4] {
+  %p = f32[4]{0} parameter(0)
+  ROOT %g = f32[4]{0} negate(%p)
+}
+
+ENTRY %main (a: f32[4]) -> f32[16] {
+  %a = f32[4]{0} parameter(0)
+  %s = ((f32[4]{0}), f32[16]{0}, u32[]) async-start(%a), calls=%async_computation
+  %t = (f32[4]{0}, f32[32]{0}) all-gather-start(%a), channel_id=4, replica_groups=[1,8]<=[8]
+  %u = f32[32]{0} all-gather-done(%t)
+  ROOT %d = f32[16]{0} async-done(%s), calls=%async_computation
+}
+"""
+
+
+def test_an_asynchronous_pair_is_one_collective():
+    found = {c.size: c for c in hlo.collectives(ASYNCHRONOUS)}
+    assert set(found) == {64, 128}
+    assert all(c.overlapped and c.kind == "all-gather" for c in found.values())
+
+
+def test_trips_are_those_of_the_loop_named(mesh):
+    text = compiled(
+        functools.partial(jax.lax.fori_loop, 0, 5, lambda i, x: jnp.sin(x) * i),
+        mesh,
+        ((8,), jnp.float32, ()),
+    )
+    found, entry = hlo.computations(text)
+    loops = [i for body in found.values() for i in body if i.opcode == "while"]
+    assert entry in found and [hlo.trips(loop, found) for loop in loops] == [5]

@@ -1,0 +1,131 @@
+"""`t2t plan` on simulated devices: bytes and collectives against what the arrays themselves say."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from t2t import cli
+from t2t import run as runs
+from t2t.parallel.mesh_config import Mesh
+from t2t.planning import topology
+from t2t.planning.roofline import estimate
+from t2t.planning.search import candidates, guess
+from t2t.training import programs
+from tests.tiny import write_text
+
+
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory):
+    """The report of the tiny run on a 2x2x2 mesh, and what `t2t plan` printed beside it."""
+    folder = tmp_path_factory.mktemp("plan")
+    text = write_text(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("T2T_CACHE", str(folder))
+        arguments = [
+            *("plan", f"--config=tests/tiny.py:{text}", "--topology=cpu:8"),
+            *("--config.mesh.data=2", "--config.mesh.fsdp=2", "--config.mesh.tensor=2"),
+            f"--json={folder}/report.json",
+        ]
+        assert cli.main(arguments) == 0
+    return json.loads((folder / "report.json").read_text()), folder, arguments
+
+
+def test_argument_bytes_are_the_bytes_of_the_shards(planned):
+    """Of states that really live on eight devices; the report knew only shapes."""
+    report, folder, _ = planned
+    run = runs.load(f"tests/tiny.py:{folder}/text.txt")
+    run = dataclasses.replace(run, mesh=Mesh(data=2, fsdp=2, tensor=2))
+    built = programs.build(run, jax.devices()[:8])
+    state = built.init(programs.init_key(0))
+
+    def on_first(tree) -> int:
+        return sum(x.addressable_shards[0].data.nbytes for x in jax.tree.leaves(tree))
+
+    assert report["bytes"]["parameters"] == on_first(state["params"])
+    assert report["bytes"]["optimizer"] == on_first(state["opt_state"])
+    batch = report["argument_bytes_summed"] - on_first(state)
+    # Rows of 8 are split over data and fsdp: two on a device. encoder 64, decoder and targets.
+    inputs, targets = 64, _targets(run)
+    assert batch == 4 * (2 * (inputs + 3 * targets) + 2)
+    assert report["fits"] and report["peak_bytes"] >= report["argument_bytes"]
+
+
+def _targets(run) -> int:
+    from t2t.objectives.implementations import implementation
+
+    return implementation(run.objective).lengths(run.objective)[1]
+
+
+def test_gradients_are_reduced_over_the_axes_that_split_the_batch(planned):
+    report = planned[0]
+    reduced = {a for c in report["collectives"] if "reduce" in c["kind"] for a in c["axes"]}
+    gathered = {a for c in report["collectives"] if c["kind"] == "all-gather" for a in c["axes"]}
+    assert {"data", "fsdp", "tensor"} <= reduced and "fsdp" in gathered
+    assert report["involuntary"] == 0
+
+
+def test_the_second_time_it_is_read_back(planned, monkeypatch, capsys):
+    _, folder, arguments = planned
+    monkeypatch.setenv("T2T_CACHE", str(folder))
+    monkeypatch.setattr("subprocess.run", lambda *a, **k: pytest.fail("compiled again"))
+    assert cli.main(arguments) == 0
+    assert "fits: yes" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "options, says",
+    [
+        (["--topology=v5p:4x4"], "laid out as"),
+        (["--topology=cpu:8", "--config.mesh.data=3"], "config.mesh"),
+        (["--topology=cpu:8", "--config.mesh.data=1", "--config.mesh.tensor=8"], "heads"),
+        (["--topology=cpu:4", "--search", "--batches=x"], "--batches=x"),
+    ],
+)
+def test_bad_input_is_one_line(planned, options, says, capsys):
+    code = cli.main(["plan", f"--config=tests/tiny.py:{planned[1]}/text.txt", *options])
+    error = capsys.readouterr().err
+    assert code == 2 and says in error and error.count("\n") == 1
+
+
+def test_candidates_divide_what_they_must():
+    run = runs.load("t5_1_1:base", [("data.batch_size", "256")])
+    wanted = topology.parse("v5p:4x4x4")
+    found = list(candidates(run, wanted, (256,)))
+    for one in found:
+        runs.check_devices(one, wanted.devices)  # raises where something does not divide
+    meshes = {(c.mesh.data, c.mesh.fsdp, c.mesh.tensor) for c in found}
+    assert (1, 64, 1) in meshes and (16, 1, 4) in meshes and (64, 1, 1) in meshes
+    # 12 heads: 8 does not divide them.
+    assert {c.mesh.tensor for c in found} == {1, 2, 4}
+
+
+def test_an_11b_whole_on_every_v5e_surely_does_not_fit():
+    run = runs.load("t5_1_1:xxl", [("data.batch_size", "256")])
+    wanted = topology.parse("v5e:16x16")
+    by_mesh = {
+        (c.mesh.fsdp, c.mesh.tensor, c.model.remat): guess(c, wanted)[0]
+        for c in candidates(run, wanted, (256,))
+    }
+    assert by_mesh[1, 1, "full"] and not by_mesh[64, 4, "full"]
+
+
+def test_roofline_by_hand():
+    """1e15 FLOPs on four v5e at 197e12 each; a ring over both directions of 45 GB/s links."""
+    report = {
+        "step_flops": 1e15,
+        "bytes": {"parameters": 1e9, "optimizer": 1e9},
+        "collectives": [
+            {"kind": "all-gather", "axes": ["fsdp"], "size": 1e9, "times": 2, "wire_bytes": 9e9},
+            {"kind": "all-reduce", "axes": ["replica"], "size": 1, "times": 1, "wire_bytes": 5e8},
+        ],
+    }
+    seconds = estimate(report, topology.parse("v5e:2x2", slices=2), "full")
+    np.testing.assert_allclose(seconds["compute"], 4 / 3 * 1e15 / (8 * 197e12))
+    np.testing.assert_allclose(seconds["links"], 9e9 / 9e10)
+    np.testing.assert_allclose(seconds["network"], 5e8 / 3.125e9)
+    np.testing.assert_allclose(seconds["memory"], 2 * (2e9 + 2e9) / 8.1e11)
+    np.testing.assert_allclose(seconds["best"], seconds["compute"])
+    np.testing.assert_allclose(seconds["mfu"], 0.75)
