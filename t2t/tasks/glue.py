@@ -45,14 +45,13 @@ def _task(
     layouts: tuple[Layout, ...],
     *,
     benchmark: str = "",
-    tfds: str = "",
     splits: tuple[str, ...] = SPLITS,
     judged: str = "validation",
 ) -> Task:
     return Task(
         name=f"glue_{name}",
         suite="GLUE",
-        source=Source(f"glue/{tfds or name}", layouts=(*layouts, _json(f"glue_{name}", splits))),
+        source=Source(f"glue/{name}", layouts=(*layouts, _json(f"glue_{name}", splits))),
         splits=splits,
         examples=labelled(benchmark or name, labels, keys),
         read=read_label,

@@ -4,15 +4,15 @@ Files: the benchmark's folders or zips (`BoolQ/val.jsonl`), FewGLUE's 32 trainin
 JSONL with TFDS's names. Lengths 512/62 (T5). Raffel et al. 2020, appendix D.
 """
 
-import functools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from t2t.tasks.boolq import COMBINED
 from t2t.tasks.fields import text, texts
 from t2t.tasks.labels import BOOLEANS, UNLABELLED, label_number, labelled, read_label
 from t2t.tasks.published_files import flattened, jsonl
-from t2t.tasks.task import Example, Layout, Record, Source, Task, text_answer
+from t2t.tasks.task import Example, Layout, Placed, Record, Source, Task, text_answer
 from t2t.tasks.winograd import dpr_example, dpr_file, read_referent, wsc_example, wsc_spans
 
 SPLITS = ("train", "validation", "test")
@@ -36,23 +36,27 @@ def _layouts(folder: str, name: str, read, more: tuple[Layout, ...]) -> tuple[La
     )
 
 
-def _task(name: str, folder: str, keys, labels, metrics, **changes) -> Task:
-    read = changes.pop("reader", jsonl)
-    lists = changes.pop("lists", ())
-    more = changes.pop("layouts", ())
-    tfds = changes.pop("tfds", name)
-    made = {
-        "examples": labelled(changes.pop("benchmark", name), labels, keys),
-        "read": read_label,
-        "splits": SPLITS,
-        **changes,
-    }
+def _task(
+    name: str,
+    folder: str,
+    examples: Callable[[Record, str], Iterable[Example]],
+    metrics: tuple[str, ...],
+    *,
+    read: Callable[[str, Example], Any] = read_label,
+    files: Callable[..., Iterator[Placed]] = jsonl,
+    more: tuple[Layout, ...] = (),
+    tfds: str = "",
+    lists: tuple[str, ...] = (),
+) -> Task:
+    """files: reads the benchmark's own. more: layouts besides."""
     return Task(
         name=f"super_glue_{name}",
         suite="SuperGLUE",
-        source=Source(f"super_glue/{tfds}", lists, _layouts(folder, name, read, more)),
+        source=Source(f"super_glue/{tfds or name}", lists, _layouts(folder, name, files, more)),
+        splits=SPLITS,
+        examples=examples,
+        read=read,
         metrics=metrics,
-        **made,
         **LENGTHS,
     )
 
@@ -125,21 +129,21 @@ def record_example(record: Record, split: str) -> Iterable[Example]:
 # --- The tasks ----------------------------------------------------------------------------------
 
 
-def _diagnostic(name: str, folder: str, examples, file: str) -> Task:
+def _diagnostic(
+    name: str, folder: str, examples: Callable[[Record, str], Iterable[Example]], metric: str
+) -> Task:
+    files = (f"{folder}/{folder}.jsonl", f"super_glue_{name}.test.jsonl")
     return Task(
         name=f"super_glue_{name}",
         suite="SuperGLUE",
         source=Source(
             f"super_glue/{name}",
-            layouts=(
-                Layout((("test", (f"{folder}/{folder}.jsonl",)),), jsonl),
-                Layout((("test", (f"{file}.test.jsonl",)),), jsonl),
-            ),
+            layouts=tuple(Layout((("test", (file,)),), jsonl) for file in files),
         ),
         splits=("test",),
         examples=examples,
         read=read_label,
-        metrics=("matthews_corrcoef",) if name == "axb" else ("accuracy",),
+        metrics=(metric,),
         judged="test",
         **LENGTHS,
     )
@@ -155,65 +159,57 @@ def _broad_coverage(record: Record, split: str) -> Iterable[Example]:
     return _rte({**record, **renamed}, split)
 
 
-_pairs = functools.partial(_task, keys=_NLI_KEYS)
-
 TASKS: tuple[Task, ...] = (
     _task(
         "boolq",
         "BoolQ",
-        ("passage", "question"),
-        BOOLEANS,
+        labelled("boolq", BOOLEANS, ("passage", "question")),
         ("accuracy",),
-        layouts=COMBINED,
+        more=COMBINED,
     ),
-    _pairs(
+    _task(
         "cb",
         "CB",
-        labels=("entailment", "contradiction", "neutral"),
-        metrics=("macro_f1", "accuracy"),
+        labelled("cb", ("entailment", "contradiction", "neutral"), _NLI_KEYS),
+        ("macro_f1", "accuracy"),
     ),
     _task(
         "copa",
         "COPA",
-        ("choice1", "choice2", "premise", "question"),
-        ("choice1", "choice2"),
+        labelled("copa", ("choice1", "choice2"), ("choice1", "choice2", "premise", "question")),
         ("accuracy",),
     ),
     _task(
         "multirc",
         "MultiRC",
-        (),
-        BOOLEANS,
+        multirc_example,
         ("f1", "exact_match"),
-        reader=flattened(jsonl, multirc_answers),
-        examples=multirc_example,
+        files=flattened(jsonl, multirc_answers),
     ),
     _task(
         "record",
         "ReCoRD",
-        (),
-        (),
+        record_example,
         ("record",),
-        reader=flattened(jsonl, record_queries),
-        lists=("entities", "answers"),
-        examples=record_example,
         read=text_answer,
+        files=flattened(jsonl, record_queries),
+        lists=("entities", "answers"),
     ),
-    _pairs("rte", "RTE", labels=ENTAILMENT, metrics=("accuracy",)),
-    _task("wic", "WiC", ("sentence1", "sentence2", "word"), BOOLEANS, ("accuracy",)),
+    _task("rte", "RTE", _rte, ("accuracy",)),
+    _task(
+        "wic", "WiC", labelled("wic", BOOLEANS, ("sentence1", "sentence2", "word")), ("accuracy",)
+    ),
     _task(
         "wsc",
         "WSC",
-        (),
-        BOOLEANS,
+        wsc_example,
         ("accuracy",),
-        tfds="wsc.fixed",
-        reader=flattened(jsonl, wsc_spans),
-        examples=wsc_example,
         read=read_referent,
+        files=flattened(jsonl, wsc_spans),
+        tfds="wsc.fixed",
     ),
-    _diagnostic("axb", "AX-b", _broad_coverage, "super_glue_axb"),
-    _diagnostic("axg", "AX-g", _rte, "super_glue_axg"),
+    _diagnostic("axb", "AX-b", _broad_coverage, "matthews_corrcoef"),
+    _diagnostic("axg", "AX-g", _rte, "accuracy"),
     Task(
         name="dpr",
         suite="SuperGLUE",
