@@ -44,6 +44,7 @@ _NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EE
 # which sample has which number.
 RESUMABLE = (
     r"training\.(steps|bad_steps|watchdog_seconds|accumulation|deterministic)",
+    r"training\.early_stopping(\..*)?",
     r"evaluation\..*",
     r"monitoring\..*",
     r"checkpoints\..*",
@@ -87,7 +88,7 @@ def check(run: Run) -> None:
             getattr(run, field.name).check(f"config.{field.name}")
     _check_steps(run)
     _check_objective(run)
-    _check_best_metric(run)
+    _check_metrics(run)
     _check_mesh(run, {axis: max(getattr(run.mesh, axis), 1) for axis in AXES})
     if isinstance(run.tokenizer, RunTokenizer) and not (run.tokenizer.path or run.initial):
         raise UserError("config.tokenizer.path: names no run, and config.initial is none")
@@ -137,15 +138,31 @@ def _all_corpora(run: Run) -> tuple[tuple[str, tuple[Corpus, ...]], ...]:
     return ("train.corpora", run.data.train.corpora), ("evaluation", run.data.evaluation)
 
 
-def _check_best_metric(run: Run) -> None:
-    """Checks that the metric checkpoints are ranked by is one that an evaluation gives."""
-    metric = run.checkpoints.best_metric
-    known = [f"eval/{corpus.name}/loss" for corpus in run.data.evaluation]
-    if metric and metric not in known:
-        raise UserError(
-            f"config.checkpoints.best_metric: no evaluation gives {metric!r}"
-            f"{nearest(metric, known)}; config.data.evaluation gives {', '.join(known) or 'none'}"
-        )
+def scores_of(run: Run) -> dict[str, str]:
+    """Returns every metric that an evaluation while training gives: {name: 'min' or 'max' is best}."""
+    found = {}
+    for corpus in run.data.evaluation:
+        found |= {f"eval/{corpus.name}/loss": "min", f"eval/{corpus.name}/accuracy": "max"}
+    return found
+
+
+def _check_metrics(run: Run) -> None:
+    """Checks that what checkpoints are ranked by, and waited for, is given and rightly understood."""
+    stopping, known = run.training.early_stopping, scores_of(run)
+    asked = [("checkpoints.best_", run.checkpoints.best_metric, run.checkpoints.best_mode)]
+    if stopping is not None:
+        asked.append(("training.early_stopping.", stopping.metric, stopping.mode))
+    for key, metric, mode in asked:
+        if metric and metric not in known:
+            raise UserError(
+                f"config.{key}metric: no evaluation gives {metric!r}{nearest(metric, known)}; "
+                f"there are {', '.join(known) or 'none (config.data.evaluation is empty)'}"
+            )
+        if metric and known[metric] != mode:
+            raise UserError(
+                f"config.{key}mode: {mode!r} takes the worst {metric} for the best; "
+                f"set it to {known[metric]!r}"
+            )
 
 
 def _check_mesh(run: Run, sizes: dict[str, int]) -> None:

@@ -118,9 +118,11 @@ class Attention(nnx.Module):
         self.rate = arch.dropout
         self.attention = attention
 
-    def project(self, x: jax.Array) -> KeyValues:
+    def project(self, x: jax.Array, dropout_key: jax.Array | None = None) -> KeyValues:
         """Keys and values of x [B, S, E]."""
-        return KeyValues(self._by_head(self.key(x)), self._by_head(self.value(x)))
+        return KeyValues(
+            self._by_head(self.key(x, dropout_key)), self._by_head(self.value(x, dropout_key))
+        )
 
     def __call__(
         self,
@@ -135,10 +137,10 @@ class Attention(nnx.Module):
         Where x has a multiple of the keys' rows (several outputs of one input stand side by side),
         they look at their input's keys as one longer row would, so those are stored and read once.
         """
-        query = self._by_head(self.query(x))
+        query = self._by_head(self.query(x, dropout_key))
         query = query.reshape(keys.key.shape[0], -1, *query.shape[2:])
         y = self.attention(query, keys, bias, visibility, self.rate, dropout_key)
-        return self.out(y.reshape(*x.shape[:-1], -1))
+        return self.out(y.reshape(*x.shape[:-1], -1), dropout_key)
 
     def _by_head(self, x: jax.Array) -> jax.Array:
         return x.reshape(*x.shape[:-1], self.heads, -1)

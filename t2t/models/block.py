@@ -70,7 +70,7 @@ class Block(nnx.Module):
             return x + dropout(y, self.rate, key, shared_axes=(-2,))
 
         y = self.pre_attention_norm(x)
-        own = self.self_attention.project(y)
+        own = self.self_attention.project(y, keys[0])
         if cache is not None:
             stored, own = extend(cache.self_attention, own, around.visibility.first_query)
             cache = cache._replace(self_attention=stored)
@@ -84,7 +84,7 @@ class Block(nnx.Module):
         if self.decoder:
             y = self.pre_cross_attention_norm(x)
             if cache is None:
-                encoded = self.cross_attention.project(around.encoded)
+                encoded = self.cross_attention.project(around.encoded, keys[2])
             else:
                 encoded = cache.cross_attention
             y = self.cross_attention(y, encoded, None, around.cross_visibility, keys[2])

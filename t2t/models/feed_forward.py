@@ -33,5 +33,8 @@ class FeedForward(nnx.Module):
 
     def __call__(self, x: jax.Array, dropout_key: jax.Array | None = None) -> jax.Array:
         activation = ACTIVATIONS[self.activation]
-        hidden = activation(self.wi_0(x)) * self.wi_1(x) if self.gated else activation(self.wi(x))
-        return self.wo(dropout(hidden, self.rate, dropout_key, shared_axes=(-2,)))
+        if self.gated:
+            hidden = activation(self.wi_0(x, dropout_key)) * self.wi_1(x, dropout_key)
+        else:
+            hidden = activation(self.wi(x, dropout_key))
+        return self.wo(dropout(hidden, self.rate, dropout_key, shared_axes=(-2,)), dropout_key)

@@ -43,7 +43,10 @@ class Declare:
 
 
 class Linear(nnx.Module):
-    """x @ kernel, no bias. Kernel [inputs, outputs] is cast to `dtype` at use."""
+    """x @ kernel, no bias. Kernel [inputs, outputs] is cast to `dtype` at use.
+
+    `lora` may hold an adapter, lora(x, dropout_key) -> what it adds (see t2t.models.lora).
+    """
 
     def __init__(
         self,
@@ -55,9 +58,11 @@ class Linear(nnx.Module):
     ):
         self.kernel = declare(init, shape, axes)
         self.dtype = dtype
+        self.lora = nnx.data(None)
 
-    def __call__(self, x: jax.Array) -> jax.Array:
-        return product(x, self.kernel[...].astype(self.dtype))
+    def __call__(self, x: jax.Array, dropout_key: jax.Array | None = None) -> jax.Array:
+        y = product(x, self.kernel[...].astype(self.dtype))
+        return y if self.lora is None else y + self.lora(x, dropout_key)
 
 
 @jax.custom_vjp

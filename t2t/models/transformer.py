@@ -13,10 +13,13 @@ from t2t.models.attention import AttentionFunction, KeyValues, Visibility, plain
 from t2t.models.block import LayerCache, Surroundings
 from t2t.models.dropout import split_key
 from t2t.models.embeddings import Embedding, to_vocabulary
+from t2t.models.lora import add_adapters
+from t2t.models.lora_config import LoRA
 from t2t.models.parameters import Declare, Linear, fan_in_truncated
 from t2t.models.stack import Constrain, Stack
 
 Params = dict[str, Any]
+_ADAPTERS = 2**31  # folded into the key: no parameter of the model itself has that number
 
 
 class Cache(NamedTuple):
@@ -31,6 +34,7 @@ class Model(NamedTuple):
     """A network as functions. Parameters are a nested dict of arrays; names are the plain path."""
 
     arch: Architecture
+    drops: bool  # whether training drops anything
     shapes: Params  # of jax.ShapeDtypeStruct; costs no memory at any size
     axes: Params  # of tuples of logical axis names, same structure
     units: dict[str, int]  # logical axis -> indivisible units along it, where not its size
@@ -64,6 +68,7 @@ class EncoderDecoder(nnx.Module):
             shape, axes = (arch.d_model, arch.vocab_size), ("embed", "vocab")
             self.lm_head = Linear(declare, fan_in_truncated, shape, axes, arch.dtype)
         self.arch = arch
+        self.drops = arch.dropout > 0
         self.constrain = constrain
 
     def embed(self, tokens: jax.Array) -> jax.Array:
@@ -71,7 +76,7 @@ class EncoderDecoder(nnx.Module):
 
     def _used(self, dropout_key: jax.Array | None) -> jax.Array | None:
         """The key, where anything is dropped at all: a model without dropout splits no keys."""
-        return dropout_key if self.arch.dropout else None
+        return dropout_key if self.drops else None
 
     def encode(self, encoder: dict, dropout_key: jax.Array | None = None):
         segments = encoder.get("segments")
@@ -135,8 +140,11 @@ def build(
     constrain: Constrain = lambda x, names: x,
     attention: AttentionFunction = plain_attention,
     platform: str | None = None,
+    lora: LoRA | None = None,
 ) -> Model:
-    """The model of `arch`. `constrain(x, names)` pins an activation's sharding by logical names.
+    """The model of `arch`, with LoRA's adapters beside its kernels where asked for.
+
+    `constrain(x, names)` pins an activation's sharding by logical names.
 
     platform: "tpu", "gpu" or "cpu", what the programs are for (default: the default backend); it
     decides what `layers="auto"` is.
@@ -146,10 +154,15 @@ def build(
         arch = dataclasses.replace(arch, layers="scan" if scan else "unroll")
 
     def module(key: jax.Array) -> EncoderDecoder:
-        return EncoderDecoder(arch, key, constrain, attention)
+        network = EncoderDecoder(arch, key, constrain, attention)
+        if lora is not None:
+            network.drops |= lora.dropout > 0
+            add_adapters(network, lora, jax.random.fold_in(key, _ADAPTERS))
+        return network
 
     # Modules only declare and compute: split once here, plain dicts and functions from here on.
-    graph, abstract = nnx.split(nnx.eval_shape(lambda: module(jax.random.key(0))))
+    network = nnx.eval_shape(lambda: module(jax.random.key(0)))
+    graph, abstract = nnx.split(network)
     is_variable = lambda leaf: isinstance(leaf, nnx.Variable)
 
     def plain(read: Callable) -> Params:
@@ -171,6 +184,7 @@ def build(
 
     return Model(
         arch=arch,
+        drops=network.drops,
         shapes=plain(lambda v: jax.ShapeDtypeStruct(v.get_value().shape, v.get_value().dtype)),
         axes=plain(lambda v: tuple(v.get_metadata("out_sharding"))),
         units={"heads*kv": arch.heads},

@@ -23,6 +23,7 @@ PARAMETERS: Choices = {
     "heads": (("tensor",),),
     "buckets": (),
     "norm": (),
+    "rank": (),
 }
 ACTIVATIONS: Choices = {
     "batch": (("replica", "data", "fsdp"),),

@@ -4,6 +4,8 @@ import dataclasses
 from typing import Literal
 
 from t2t.errors import UserError
+from t2t.models.lora_config import LoRA, check_pattern
+from t2t.training.early_stopping import EarlyStopping
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,6 +20,11 @@ class Training:
     non-finite loss or gradient (each skipped) after which the run stops. deterministic: ask GPUs
     for kernels that always add in the same order. watchdog_seconds: a step that takes longer dumps
     every thread's stack (0: never).
+
+    For fine-tuning. trainable: a regular expression for the whole names of the parameters that are
+    trained, the others are frozen (None: all, or with lora nothing but its adapters). lora: adapters
+    beside kernels. layer_decay: factor of the learning rate from a layer to the one below it (1: the
+    same everywhere). early_stopping: end when a metric gets no better.
     """
 
     steps: int = 10_000
@@ -29,6 +36,10 @@ class Training:
     bad_steps: int = 10
     deterministic: bool = False
     watchdog_seconds: float = 600.0
+    trainable: str | None = None
+    lora: LoRA | None = None
+    layer_decay: float = 1.0
+    early_stopping: EarlyStopping | None = None
 
     def check(self, where: str) -> None:
         for name, least in (
@@ -48,6 +59,13 @@ class Training:
             raise UserError(
                 f"{where}.label_smoothing: must be in [0, 1), got {self.label_smoothing}"
             )
+        if not 0 < self.layer_decay <= 1:
+            raise UserError(f"{where}.layer_decay: must be in (0, 1], got {self.layer_decay}")
+        if self.trainable is not None:
+            check_pattern(self.trainable, f"{where}.trainable")
+        for name in ("lora", "early_stopping"):
+            if getattr(self, name) is not None:
+                getattr(self, name).check(f"{where}.{name}")
         if self.seed >= 2**63:
             raise UserError(f"{where}.seed: must be under 2^63, got {self.seed}")
 

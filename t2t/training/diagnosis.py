@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from t2t.errors import Failure
+from t2t.models.partition import join
 from t2t.models.transformer import build
 from t2t.monitoring.model_table import path_name
 from t2t.training.step import accumulated
@@ -20,6 +21,7 @@ def first_non_finite(run, state: dict, batch: dict) -> str | None:
     to `constrain`, so the n-th call belongs to the n-th place in the network.
     """
     arch = dataclasses.replace(run.model, layers="unroll", remat="none")
+    lora = run.training.lora
     places = [
         "encoder input (token_embedding)",
         *(f"encoder/layers, layer {i}" for i in range(arch.encoder_layers)),
@@ -27,7 +29,7 @@ def first_non_finite(run, state: dict, batch: dict) -> str | None:
         *(f"decoder/layers, layer {i}" for i in range(arch.decoder_layers)),
         "logits (token_embedding)" if arch.tied_embedding else "logits (lm_head)",
     ]
-    for path, array in jax.tree_util.tree_leaves_with_path(state["params"]):
+    for path, array in jax.tree_util.tree_leaves_with_path(join(state["frozen"], state["params"])):
         if not bool(jnp.all(jnp.isfinite(array))):
             return f"parameter {path_name(path)}{_layer_of(path, array)}"
     seen: list = []
@@ -37,7 +39,7 @@ def first_non_finite(run, state: dict, batch: dict) -> str | None:
         return x
 
     loss_fn = loss_function(
-        build(arch, constrain=look), run.training.z_loss, run.training.label_smoothing
+        build(arch, constrain=look, lora=lora), run.training.z_loss, run.training.label_smoothing
     )
     loss, _ = loss_fn(state["params"], state["frozen"], state["carry"], batch, None)
     for place, fine in zip(places, seen, strict=True):
@@ -46,7 +48,7 @@ def first_non_finite(run, state: dict, batch: dict) -> str | None:
     if not bool(jnp.isfinite(loss)):
         return "loss"
     gradient = accumulated(
-        loss_function(build(arch), run.training.z_loss, run.training.label_smoothing), 1
+        loss_function(build(arch, lora=lora), run.training.z_loss, run.training.label_smoothing), 1
     )
     sums, _, _ = gradient(state["params"], state["frozen"], state["carry"], batch, None)
     for path, array in reversed(jax.tree_util.tree_leaves_with_path(sums)):

@@ -11,8 +11,8 @@ from t2t.errors import UserError
 from t2t.interop import huggingface
 from t2t.interop.opening import open_published
 from t2t.interop.published import Published, parameters
-from t2t.training.checkpoint_reading import Unsound, read_manifest, read_newest, steps_in
 from t2t.training.initial_config import FromHuggingFace, FromRun, FromT5X, Initial
+from t2t.training.run_parameters import manifest_of, read_parameters
 
 
 def initial_parameters(
@@ -27,11 +27,9 @@ def initial_parameters(
     """
     match initial:
         case FromRun(path, step):
-            found, state, record, _ = read_newest(
-                _folder(path), {"params": wanted}, step, within="params/", say=say
-            )
+            found, params = read_parameters(path, step, wanted, say)
             say(f"begins with the parameters of {path}, step {found}")
-            return state["params"], {"path": path, "step": found, "tokenizer": record["tokenizer"]}
+            return params, {"path": path, "step": found}
         case FromHuggingFace() | FromT5X():
             published = open_initial(initial)
             say(f"begins with the parameters of {published.where}")
@@ -58,7 +56,10 @@ def check_vocabulary(initial: Initial, vocabulary: Vocabulary) -> None:
     """
     match initial:
         case FromRun(path, step):
-            theirs = _record(path, step)["tokenizer"]
+            try:
+                theirs = manifest_of(path, step)["record"]["tokenizer"]
+            except UserError as error:
+                raise UserError(f"config.initial: {error}") from None
             if theirs != vocabulary.fingerprint:
                 raise UserError(
                     f"config.tokenizer: its vocabulary (fingerprint {vocabulary.fingerprint}) is "
@@ -78,26 +79,3 @@ def check_vocabulary(initial: Initial, vocabulary: Vocabulary) -> None:
                 )
         case FromT5X():  # holds none
             return
-
-
-def _folder(path: str) -> str:
-    return f"{path.rstrip('/')}/checkpoints"
-
-
-def _record(path: str, step: int | None) -> dict:
-    """Returns the record of a step, or of the newest one whose manifest can be read."""
-    folder = _folder(path)
-    steps = steps_in(folder)
-    if not steps:
-        raise UserError(f"config.initial.path: {folder}: no checkpoint was finished there")
-    if step is not None and step not in steps:
-        raise UserError(
-            f"config.initial.step: {folder} has no step {step}; it has {', '.join(map(str, steps))}"
-        )
-    reasons = []
-    for candidate in reversed(steps) if step is None else [step]:
-        try:
-            return read_manifest(folder, candidate)["record"]
-        except Unsound as error:
-            reasons.append(f"{candidate}: {error}")
-    raise UserError(f"config.initial: {folder}: no sound checkpoint: {'; '.join(reasons)}")

@@ -12,9 +12,7 @@ import jax
 from t2t.data import files
 from t2t.data.batches import Samples
 from t2t.data.feed import Feed
-from t2t.data.order import continue_schedule
-from t2t.data.tokenizer_files import keep
-from t2t.errors import UserError
+from t2t.models.partition import join
 from t2t.monitoring import compile_cache
 from t2t.monitoring.metrics import MetricWriter, is_remote
 from t2t.monitoring.model_table import model_table, parameter_count
@@ -24,12 +22,14 @@ from t2t.monitoring.report.record import CLOSING
 from t2t.parallel import sharding
 from t2t.training import heldout, initial
 from t2t.training import programs as program_builder
-from t2t.training.checkpoints import CheckpointStore, open_checkpoints, steps_in
+from t2t.training.checkpoints import open_checkpoints, steps_in
 from t2t.training.compilation import CompiledSteps
 from t2t.training.diagnosis import debug_step
+from t2t.training.early_stopping import Patience
 from t2t.training.faults import StopRequest, Watchdog, device_failures
-from t2t.training.inputs import Inputs, open_inputs
+from t2t.training.inputs import open_inputs
 from t2t.training.programs import Programs
+from t2t.training.start import first_state, saved_part
 from t2t.training.step_metrics import StepMetrics
 from t2t.training.summary import closing_lines
 
@@ -79,8 +79,9 @@ def train(run, workdir: str, *, check_vocabulary, record: dict, debug: bool = Fa
         watchdog.phase("restoring or initialising")
         checkpoints = open_checkpoints(f"{workdir}/checkpoints", run.checkpoints)
         opened.callback(checkpoints.close)
-        start, state, begun_with = _first_state(run, programs, inputs, checkpoints, workdir, say)
-        record = {**record, **begun_with}
+        start, state, begun_with = first_state(run, programs, inputs, checkpoints, workdir, say)
+        record = {**begun_with, **record}
+        stopping = run.training.early_stopping
         samples = dataclasses.replace(
             inputs.train, pieces=record["batch_pieces"], among=run.training.repeat_samples
         )
@@ -128,10 +129,19 @@ def train(run, workdir: str, *, check_vocabulary, record: dict, debug: bool = Fa
         def evaluation_due(step: int) -> bool:
             return step % run.evaluation.every_steps == 0 or step == last
 
+        def wait_for_better(step: int, scores: dict[str, float]) -> bool:
+            """Notes an evaluation's scores; returns whether early stopping has waited enough."""
+            if stopping is None:
+                return False
+            record["patience"] = Patience.of(stopping, record).after(stopping, step, scores)
+            return record["patience"].since >= stopping.patience
+
+        scores, step = {}, start
         if evaluation_due(start):  # step 0 is: before anything is learnt
             with metrics.pause():
-                evaluate(start)
-        for step in range(start + 1, last + 1):
+                scores = evaluate(start)
+        enough = wait_for_better(start, scores)
+        for step in range(start + 1, start + 1 if enough else last + 1):
             watchdog.phase(f"step {step}: waiting for data")
             batch = next(feed)
             profile.before(step, metrics.read)
@@ -146,12 +156,13 @@ def train(run, workdir: str, *, check_vocabulary, record: dict, debug: bool = Fa
             if evaluation_due(step) and not stop:
                 with metrics.pause():
                     scores = evaluate(step)
-            if checkpoints.due(step) or step == last or stop:
+            enough = wait_for_better(step, scores)
+            if checkpoints.due(step) or step == last or stop or enough:
                 watchdog.phase(f"saving step {step}")
                 with metrics.pause():  # no checkpoint stands for a step whose row is not written
                     writer.flush()
-                    checkpoints.save(step, state, record, scores)
-            if stop:
+                    checkpoints.save(step, saved_part(state), record, scores)
+            if stop or enough:
                 break
         metrics.read()
         watchdog.phase("finishing the last save", limited=False)
@@ -161,6 +172,12 @@ def train(run, workdir: str, *, check_vocabulary, record: dict, debug: bool = Fa
         if stop:
             say(f"{stop.reason}: saved step {step}; the same command goes on from there")
             return
+        if enough:
+            best = record["patience"]
+            say(
+                f"stopped at step {step}: {best.metric} has not got better than {best.best:.4f} "
+                f"of step {best.step} (config.training.early_stopping)"
+            )
         closing = []
         for line in closing_lines(run, programs, inputs, state, steps.evaluate):
             say(line)
@@ -172,54 +189,6 @@ def train(run, workdir: str, *, check_vocabulary, record: dict, debug: bool = Fa
             f"done in {duration(time.monotonic() - begun)}: {workdir} holds config.json, "
             f"metrics.jsonl, model.txt{board} and checkpoints/"
         )
-
-
-def _first_state(
-    run,
-    programs: Programs,
-    inputs: Inputs,
-    checkpoints: CheckpointStore,
-    workdir: str,
-    say: Callable,
-) -> tuple[int, dict, dict]:
-    """Returns (steps done, state, what every checkpoint records of how the run began).
-
-    The state is that of the newest sound checkpoint, or of a new run: drawn at random, or begun with
-    the parameters of `run.initial`.
-    Raises: UserError where vocabulary or text is no longer what the run began with.
-    """
-    identity = _identity(inputs)
-    if checkpoints.latest_step() is None:
-        if os.path.exists(os.path.join(workdir, "metrics.jsonl")):
-            say("starting over: no checkpoint was finished before")
-        if jax.process_index() == 0:
-            keep(inputs.tokenizer, workdir)
-        key = program_builder.init_key(run.training.seed)
-        record = {**identity, "batch_pieces": run.data.pieces()}
-        if run.initial is None:
-            return 0, programs.init(key), record
-        given, origin = initial.initial_parameters(run.initial, programs.shapes["params"], say)
-        return 0, programs.begin(key, given), {**record, "initial": origin}
-    start, state, saved = checkpoints.restore(programs.shapes)
-    for what, found in identity.items():
-        if what in saved and saved[what] != found:
-            raise UserError(
-                f"{workdir}: the {what} is no longer what the run began with "
-                f"({saved[what]} -> {found}); put it back, or give another --workdir"
-            )
-    say(f"resumed from step {start} of {workdir}")
-    pieces = continue_schedule(saved["batch_pieces"], run.data.pieces(), start)
-    origin = {"initial": saved["initial"]} if "initial" in saved else {}
-    return start, state, {**identity, "batch_pieces": pieces, **origin}
-
-
-def _identity(inputs: Inputs) -> dict[str, str]:
-    """Returns the fingerprints of what must stay the same in a run: vocabulary and training text."""
-    texts = zip(inputs.train.names, inputs.train.stores, strict=True)
-    return {
-        "tokenizer": inputs.tokenizer.vocabulary.fingerprint,
-        "training text": ", ".join(f"{name} {store.fingerprint}" for name, store in texts),
-    }
 
 
 def _feed(run, programs: Programs, samples: Samples, start: int, stop: int) -> Feed:
@@ -240,16 +209,18 @@ def batches_of(run, samples: Samples) -> int:
 
 def _describe(run, programs: Programs, workdir: str, cache: str, say: Callable) -> None:
     """Says what runs where, and writes `model.txt`."""
-    shapes, axes = programs.shapes["params"], programs.axes["params"]
+    shapes, trained = programs.parameters, parameter_count(programs.shapes["params"])
+    axes = join(programs.axes["params"], programs.axes["frozen"])
     layout = jax.tree.map(lambda s: s.sharding, shapes)
     if not is_remote(workdir):
         os.makedirs(workdir, exist_ok=True)
     with fsspec.open(f"{workdir}/model.txt", "wt", encoding="utf-8") as file:
         file.write(model_table(shapes, axes, layout))
     device = jax.devices()[0]
+    part = f" ({trained:,} of them trained)" if programs.shapes["frozen"] else ""
     used = ", ".join(f"{a}={s}" for a, s in programs.mesh.shape.items() if s > 1) or "one device"
     say(
-        f"{parameter_count(shapes):,} parameters on {programs.mesh.size} x {device.device_kind} "
+        f"{parameter_count(shapes):,} parameters{part} on {programs.mesh.size} x {device.device_kind} "
         f"({used}); run directory {workdir}; compile cache {cache}"
     )
     for name, size in sharding.unsharded(axes, shapes, programs.mesh, programs.model.units)[:5]:

@@ -10,12 +10,16 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from t2t.models.partition import join, partition
 from t2t.models.transformer import Model
 from t2t.models.transformer import build as build_model
 from t2t.parallel import mesh as meshes
 from t2t.parallel import sharding
 from t2t.training import optimizers, schedules
 from t2t.training import step as steps
+from t2t.training.layer_decay import depths, layer_decay
+from t2t.training.leaf_names import named_leaves
+from t2t.training.trainable import trained
 from t2t.wiring.single import loss_function
 
 
@@ -27,10 +31,15 @@ class Programs(NamedTuple):
     shapes: dict  # of the state: ShapeDtypeStructs with shardings
     axes: dict  # of the state: logical axis names
     init: Callable  # (key) -> state, born sharded
-    begin: Callable  # (key, given parameters) -> state; donates what is given
+    begin: Callable  # (key, given) -> state of given parameters, which are donated; others drawn
     train: Callable  # (state, batch) -> (state, metrics); donates the state
     evaluate: Callable  # (params, frozen, carry, batch) -> sums
     learning_rate: Callable  # (step) -> learning rate
+
+    @property
+    def parameters(self) -> dict:
+        """Shapes of all parameters, trained and frozen, with shardings."""
+        return join(self.shapes["params"], self.shapes["frozen"])
 
     def abstract_batch(self, batch) -> Any:
         """Returns the shapes of a batch with the shardings that it gets on this mesh."""
@@ -50,29 +59,40 @@ def build(run, devices: list | None = None) -> Programs:
     mesh = meshes.make_mesh(run.mesh, devices)
     # The platform of these devices, which need not be the one of this machine.
     platform = mesh.devices.flat[0].platform
-    model = build_model(run.model, constrain=sharding.constrainer(mesh), platform=platform)
+    model = build_model(
+        run.model, constrain=sharding.constrainer(mesh), platform=platform, lora=run.training.lora
+    )
+    is_trained = trained(run.training, named_leaves(model.shapes))
+    axes_trained, axes_frozen = partition(model.axes, is_trained)
     learning_rate = schedules.schedule(run.schedule, run.training.steps)
-    optimizer = optimizers.build(run.optimizer, learning_rate, model.axes)
+    optimizer = optimizers.build(run.optimizer, learning_rate, axes_trained)
+    if run.training.layer_decay < 1:
+        optimizer = layer_decay(optimizer, run.training.layer_decay, depths(model, axes_trained))
 
-    def begin(key: jax.Array, params: dict) -> dict:
-        del key
+    def state_of(params: dict) -> dict:
+        params, frozen = partition(params, is_trained)
         return {
             "params": params,
-            "frozen": {},
+            "frozen": frozen,
             "carry": {},
             "opt_state": optimizer.init(params),
             "step": jnp.zeros((), jnp.int32),
         }
 
     def init(key: jax.Array) -> dict:
-        return begin(key, model.init(key))
+        return state_of(model.init(key))
+
+    def begin(key: jax.Array, given: dict) -> dict:
+        return state_of(join(model.init(key), given))
 
     shapes = jax.eval_shape(init, jax.random.key(0))
     axes = {
-        "params": model.axes,
-        "frozen": {},
+        "params": axes_trained,
+        "frozen": axes_frozen,
         "carry": {},
-        "opt_state": optimizers.state_axes(optimizer, model.shapes, model.axes),
+        "opt_state": optimizers.state_axes(
+            optimizer, partition(model.shapes, is_trained)[0], axes_trained
+        ),
         "step": (),
     }
     layout = sharding.shardings(axes, shapes, mesh, model.units)
@@ -81,14 +101,13 @@ def build(run, devices: list | None = None) -> Programs:
     )
     loss_fn = loss_function(model, run.training.z_loss, run.training.label_smoothing)
     plain_loss = loss_function(model, 0.0, 0.0)
-    drops = run.model.dropout > 0
     step = steps.train_step(
         loss_fn,
         optimizer,
         learning_rate,
         microbatches=run.training.accumulation,
         maximum_norm=run.optimizer.clip_global_norm,
-        dropout_key=dropout_key(run.training.seed) if drops else None,
+        dropout_key=dropout_key(run.training.seed) if model.drops else None,
     )
     whole = sharding.replicated(mesh)
     return Programs(

@@ -6,15 +6,16 @@ from t2t.errors import UserError
 from t2t.interop.opening import is_published, open_published
 from t2t.interop.published import parameters
 from t2t.models.transformer import build
-from t2t.training.checkpoint_reading import restore_parameters
-from t2t.training.checkpoints import open_checkpoints
+from t2t.training.checkpoint_reading import steps_in, to_stderr
 from t2t.training.inputs import open_tokenizer
+from t2t.training.run_parameters import checkpoints_of, read_parameters
 
 
 def restored(run, workdir: str, step: int | None = None):
     """Returns (model, params, tokenizer) of a run's checkpoint, the newest by default.
 
-    workdir: a run's directory, or weights of another system (then `run` is of t2t.trained).
+    workdir: a run's directory, or weights of another system (then `run` is of t2t.trained). LoRA's
+    adapters are merged: the model is the plain one of `run.model`.
     Raises: UserError when there is no such checkpoint.
     """
     model = build(run.model)
@@ -25,15 +26,13 @@ def restored(run, workdir: str, step: int | None = None):
     if is_published(workdir):
         params = parameters(open_published(workdir, step=step).leaves, shapes)
     else:
-        params = restore_parameters(f"{workdir}/checkpoints", _step(run, workdir, step), shapes)
+        _, params = read_parameters(workdir, _step(workdir, step), shapes, to_stderr)
     return model, params, open_tokenizer(run, lambda text: None, workdir)
 
 
-def _step(run, workdir: str, step: int | None) -> int:
-    folder = f"{workdir}/checkpoints"
-    checkpoints = open_checkpoints(folder, run.checkpoints, read_only=True)
-    steps = checkpoints.steps()
-    checkpoints.close()
+def _step(workdir: str, step: int | None) -> int:
+    folder = checkpoints_of(workdir)
+    steps = steps_in(folder)
     if not steps:
         raise UserError(f"{folder}: no checkpoint has been saved yet")
     if step is not None and step not in steps:

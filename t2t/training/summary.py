@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from t2t.decoding.fill import fill_rows
+from t2t.models.partition import join
 from t2t.parallel import sharding
 from t2t.training import heldout
 
@@ -41,6 +42,7 @@ def closing_lines(run, programs, inputs, state: dict, evaluate: Callable) -> Ite
         if run.evaluation.examples:
             batch = samples.batch_at(0)
             yield f"blanks of eval/{name} filled in by the model:"
+            params = join(state["frozen"], state["params"])
             yield from fill_rows(
-                programs.model, state["params"], inputs.tokenizer, batch, run.evaluation.examples
+                programs.model, params, inputs.tokenizer, batch, run.evaluation.examples
             )

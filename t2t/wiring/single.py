@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from t2t.losses import cross_entropy
+from t2t.models.partition import join
 from t2t.models.transformer import Model
 
 
@@ -14,10 +15,10 @@ def loss_function(model: Model, z_loss: float, label_smoothing: float) -> Callab
     """
 
     def loss_fn(trainable, frozen, carry, batch, rng):
-        del frozen
-        hidden, _, _ = model.forward(trainable, batch, dropout_key=rng)
+        params = join(frozen, trainable)
+        hidden, _, _ = model.forward(params, batch, dropout_key=rng)
         sums = cross_entropy(
-            model.logits(trainable, hidden),
+            model.logits(params, hidden),
             batch["targets"],
             batch["weights"],
             z_loss,

@@ -1,0 +1,92 @@
+"""A run's parameters as its model has them: trained and frozen together, LoRA's adapters merged."""
+
+import os
+from collections.abc import Callable
+
+import jax
+
+from t2t.errors import UserError
+from t2t.models.lora import merge_lora
+from t2t.models.lora_config import LoRA, is_adapter
+from t2t.models.partition import join, partition
+from t2t.training.checkpoint_reading import (
+    Unsound,
+    nested,
+    read_manifest,
+    read_newest,
+    steps_in,
+)
+from t2t.training.frozen import read_frozen
+from t2t.training.leaf_names import named_leaves
+
+
+def checkpoints_of(workdir: str | os.PathLike) -> str:
+    """Returns the folder of a run's checkpoints."""
+    return f"{os.fspath(workdir).rstrip('/')}/checkpoints"
+
+
+def manifest_of(workdir: str, step: int | None) -> dict:
+    """Returns the manifest of a step, or of the newest one whose manifest can be read.
+
+    Raises: UserError where there is none.
+    """
+    folder = checkpoints_of(workdir)
+    steps = steps_in(folder)
+    if not steps:
+        raise UserError(f"{folder}: no checkpoint was finished there")
+    if step is not None and step not in steps:
+        raise UserError(f"{folder}: has no step {step}; it has {', '.join(map(str, steps))}")
+    reasons = []
+    for candidate in reversed(steps) if step is None else [step]:
+        try:
+            return read_manifest(folder, candidate)
+        except Unsound as error:
+            reasons.append(f"{candidate}: {error}")
+    raise UserError(f"{folder}: no sound checkpoint: {'; '.join(reasons)}")
+
+
+def read_parameters(
+    workdir: str, step: int | None, wanted: dict, say: Callable[[str], None]
+) -> tuple[int, dict]:
+    """Returns (step, parameters) of a run's checkpoint; step None: the newest sound one.
+
+    wanted: the parameters of a model without adapters, ShapeDtypeStructs with shardings; arrays are
+    read straight onto those and cast leaf by leaf.
+    Raises: UserError naming every leaf that is missing, of another shape or not wanted; Failure
+    where nothing sound is there.
+    """
+    manifest = manifest_of(workdir, step)
+    record, there = manifest["record"], manifest["leaves"]
+    kept_apart = record.get("frozen")
+    trained, frozen = partition(wanted, lambda n: kept_apart is None or f"params/{n}" in there)
+    adapters = _adapters(there, wanted)
+    step, state, _, _ = read_newest(
+        checkpoints_of(workdir),
+        {"params": join(trained, adapters)},
+        step,
+        within="params/",
+        say=say,
+    )
+    adapters, params = partition(state["params"], is_adapter)
+    if kept_apart is not None:
+        params = join(params, read_frozen(workdir, frozen, kept_apart, say))
+    if adapters:
+        scale = LoRA(**record["config"]["training"]["lora"]).scale
+        params = jax.jit(merge_lora, static_argnums=2)(params, adapters, scale)
+    return step, params
+
+
+def _adapters(there: dict, wanted: dict) -> dict:
+    """Returns the shapes of a checkpoint's adapters, whole on every device: they are small."""
+    places = next(iter(named_leaves(wanted).values())).sharding
+    if isinstance(places, jax.sharding.NamedSharding):
+        places = jax.sharding.NamedSharding(places.mesh, jax.sharding.PartitionSpec())
+    return nested(
+        {
+            name.removeprefix("params/"): jax.ShapeDtypeStruct(
+                tuple(leaf["shape"]), leaf["dtype"], sharding=places
+            )
+            for name, leaf in there.items()
+            if name.startswith("params/") and is_adapter(name)
+        }
+    )
