@@ -26,7 +26,7 @@ from t2t.data.tokenizer_config import (
 )
 from t2t.data.tokenizers import Vocabulary
 from t2t.data.tokenizers import load as load_tokenizer
-from t2t.errors import Failure, UserError, nearest
+from t2t.errors import Failure, UserError
 from t2t.models.architecture import Architecture
 from t2t.monitoring.hardware import hardware
 from t2t.objectives.config import Objective, TextToText
@@ -37,6 +37,7 @@ from t2t.training.config import Evaluation, Monitoring, Training
 from t2t.training.initial_config import FromRun, FromT5X, Initial
 from t2t.training.optimizer_config import Optimizer
 from t2t.training.schedule_config import Cosine, Linear, Schedule
+from t2t.training.scores import check_metrics
 
 CONFIG = "config.json"
 _NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR)
@@ -88,7 +89,7 @@ def check(run: Run) -> None:
             getattr(run, field.name).check(f"config.{field.name}")
     _check_steps(run)
     _check_objective(run)
-    _check_metrics(run)
+    check_metrics(run)
     _check_mesh(run, {axis: max(getattr(run.mesh, axis), 1) for axis in AXES})
     if isinstance(run.tokenizer, RunTokenizer) and not (run.tokenizer.path or run.initial):
         raise UserError("config.tokenizer.path: names no run, and config.initial is none")
@@ -136,33 +137,6 @@ def _check_objective(run: Run) -> None:
 def _all_corpora(run: Run) -> tuple[tuple[str, tuple[Corpus, ...]], ...]:
     """Returns every corpus under its key in config.data."""
     return ("train.corpora", run.data.train.corpora), ("evaluation", run.data.evaluation)
-
-
-def scores_of(run: Run) -> dict[str, str]:
-    """Returns every metric that an evaluation while training gives: {name: 'min' or 'max' is best}."""
-    found = {}
-    for corpus in run.data.evaluation:
-        found |= {f"eval/{corpus.name}/loss": "min", f"eval/{corpus.name}/accuracy": "max"}
-    return found
-
-
-def _check_metrics(run: Run) -> None:
-    """Checks that what checkpoints are ranked by, and waited for, is given and rightly understood."""
-    stopping, known = run.training.early_stopping, scores_of(run)
-    asked = [("checkpoints.best_", run.checkpoints.best_metric, run.checkpoints.best_mode)]
-    if stopping is not None:
-        asked.append(("training.early_stopping.", stopping.metric, stopping.mode))
-    for key, metric, mode in asked:
-        if metric and metric not in known:
-            raise UserError(
-                f"config.{key}metric: no evaluation gives {metric!r}{nearest(metric, known)}; "
-                f"there are {', '.join(known) or 'none (config.data.evaluation is empty)'}"
-            )
-        if metric and known[metric] != mode:
-            raise UserError(
-                f"config.{key}mode: {mode!r} takes the worst {metric} for the best; "
-                f"set it to {known[metric]!r}"
-            )
 
 
 def _check_mesh(run: Run, sizes: dict[str, int]) -> None:

@@ -136,7 +136,7 @@ def test_the_kept_vocabulary_is_the_one_that_was_trained(base, tmp_path):
 REFUSED = [
     (["--config.initial=FromRun('no/run')"], "config.initial.path: no/run holds no run"),
     (["--config.initial=FromRun('')"], "config.initial.path: empty"),
-    (["--config.initial=FromRun(BASE, step=7)"], "config.initial.step: .*has no step 7; .* 12"),
+    (["--config.initial=FromRun(BASE, step=7)"], "config.initial: .*has no step 7; .* 12"),
     (["--config.initial=FromRun(BASE)", "--config.tokenizer=Bytes"], "fingerprint.*RunTokenizer"),
     (
         ["--config.initial=FromRun(BASE)", "--config.model.vocab_size=512"],
