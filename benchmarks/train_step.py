@@ -12,16 +12,13 @@ timed both must give the same loss for the same weights. FLOPs are the exact cou
 """
 
 import argparse
-import json
-import os
 import resource
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 
-from benchmarks import results
+from benchmarks import results, systems, weights
 
 INPUTS, TARGETS = 512, 114
 GATE = {"float32": 1e-4, "bfloat16": 2e-2}  # relative difference of the two losses
@@ -78,9 +75,7 @@ def ours(options):
     if host_memory.only_cpus():  # as `t2t train` does
         host_memory.keep_freed_memory()
     import jax
-    import numpy as np
 
-    from t2t.models.families import t5_1_1
     from t2t.training import programs as program_builder
 
     run = configuration(options)
@@ -89,16 +84,7 @@ def ours(options):
     batch = jax.device_put(random_batch(options))
     loss = programs.evaluate(state["params"], {}, {}, batch)
     if options.weights:
-        params = jax.device_get(state["params"])
-        tensors = {}
-        for weight in t5_1_1.huggingface_weights(run.model):
-            leaf = params
-            for part in weight.path:
-                leaf = leaf[part]
-            leaf = leaf if weight.layer is None else leaf[weight.layer]
-            tensors[weight.name] = leaf.T if weight.transposed else leaf
-        np.savez(options.weights, **tensors)
-        del params, tensors
+        weights.write(options.weights, run.model, state["params"])
     begun = time.perf_counter()
     step = programs.train.lower(programs.shapes, jax.eval_shape(lambda: batch)).compile()
     device = jax.devices()[0]
@@ -122,35 +108,11 @@ def ours(options):
 
 def peer(options):
     """`transformers`' T5 in torch, as `ours`."""
-    import numpy as np
     import torch
     import transformers
 
-    arch = configuration(options).model
-    transformers.logging.set_verbosity_error()
-    model = transformers.T5ForConditionalGeneration(
-        transformers.T5Config(
-            vocab_size=arch.vocab_size,
-            d_model=arch.d_model,
-            d_kv=arch.head_dim,
-            d_ff=arch.d_ff,
-            num_layers=arch.encoder_layers,
-            num_decoder_layers=arch.decoder_layers,
-            num_heads=arch.heads,
-            feed_forward_proj="gated-gelu",
-            dropout_rate=0.0,
-            decoder_start_token_id=0,
-            use_cache=False,
-        )
-    )
-    # transformers 5 ties every T5 it creates; v1.1 has a head of its own and does not scale.
-    model.lm_head.weight = torch.nn.Parameter(torch.zeros_like(model.shared.weight))
-    model.config.scale_decoder_outputs = False
-    with np.load(options.weights) as tensors:
-        missing, unexpected = model.load_state_dict(
-            {name: torch.tensor(tensors[name]) for name in tensors.files}, strict=False
-        )
-    assert not unexpected and all("embed_tokens" in name for name in missing), missing
+    model = weights.transformers_model(options.weights, configuration(options).model)
+    model.config.use_cache = False
     gpu = torch.cuda.is_available()
     device = torch.device("cuda" if gpu else "cpu")
     torch.backends.cuda.matmul.allow_tf32 = True
@@ -192,45 +154,6 @@ def resident_peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def serve(options) -> None:
-    """A system's process: facts as JSON lines on the real stdout, one for every line read."""
-    out, sys.stdout = sys.stdout, sys.stderr
-    for facts in {"t2t": ours, "transformers": peer}[options.serve](options):
-        print(json.dumps(facts), file=out, flush=True)
-        if not sys.stdin.readline():
-            return
-
-
-class System:
-    """One of the two, in its own process."""
-
-    def __init__(self, name: str, arguments: list[str]):
-        self.name = name
-        environment = {**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
-        command = [sys.executable, "-m", "benchmarks.train_step", *arguments, f"--serve={name}"]
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-        )
-        self.facts = self._read()
-
-    def step(self) -> dict:
-        self._process.stdin.write("\n")
-        self._process.stdin.flush()
-        return self._read()
-
-    def _read(self) -> dict:
-        line = self._process.stdout.readline()
-        if not line:
-            raise SystemExit(
-                f"{self.name}: ended with {self._process.wait()}; its message is above"
-            )
-        return json.loads(line)
-
-    def close(self) -> None:
-        self._process.stdin.close()
-        self._process.wait()
-
-
 # ------------------------------------------------------------------------------------- the parent
 
 
@@ -255,7 +178,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--weights", default="", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.serve:
-        serve(options)
+        systems.serve({"t2t": ours, "transformers": peer}[options.serve](options))
         return
     given = sys.argv[1:] if arguments is None else arguments
     with tempfile.TemporaryDirectory() as folder:
@@ -270,16 +193,17 @@ def measure(names: list[str], arguments: list[str], options) -> tuple[dict, dict
     facts, steps = {}, {name: [] for name in names}
     groups = [[name] for name in names] if options.apart else [names]
     for group in groups:
-        systems = [System(name, arguments) for name in group]  # in turn: the first writes weights
-        for system in systems:
+        # In turn: the first writes the weights.
+        started = [systems.System(name, "benchmarks.train_step", arguments) for name in group]
+        for system in started:
             facts[system.name] = system.facts
         check_losses(facts, options.dtype)
         for turn in range(options.warm_up + options.pairs):
-            for system in systems:
-                found = system.step()
+            for system in started:
+                found = system.ask()
                 if turn >= options.warm_up:
                     steps[system.name].append(found)
-        for system in systems:
+        for system in started:
             system.close()
     return facts, steps
 

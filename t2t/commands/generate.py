@@ -1,13 +1,19 @@
-"""`t2t generate`: write an output for each input, or fill the blanks (<extra_id_0>) of each line."""
+"""`t2t generate`: write an output for each input, or fill the blanks (<extra_id_0>) of each line.
+
+On a terminal, without --input, it asks for a line and answers, until Ctrl-D.
+"""
 
 import dataclasses
 import hashlib
+import itertools
 import json
+import re
 import sys
 import time
 
 from t2t.commands.options import at_least
-from t2t.errors import UserError
+from t2t.commands.prompt import prompt
+from t2t.errors import UserError, nearest
 
 
 def add_arguments(parser) -> None:
@@ -19,7 +25,8 @@ def add_arguments(parser) -> None:
     parser.add_argument(
         "--input",
         default="-",
-        help="a text file, a line an input, or .jsonl with --field (default: standard input)",
+        help="a text file, a line an input, or .jsonl with --field (default: standard input; on a "
+        "terminal, line by line)",
     )
     parser.add_argument("--field", default="inputs", help="the input's key in JSONL")
     parser.add_argument(
@@ -29,6 +36,13 @@ def add_arguments(parser) -> None:
         help="write JSONL there; killed and started again, it goes on (default: text to stdout)",
     )
     parser.add_argument("--batch-size", type=count, default=32, help="inputs a batch (default: 32)")
+    parser.add_argument(
+        "--mesh",
+        default="",
+        metavar="AXIS=N,...",
+        help="devices along each axis, as config.mesh has them (default: the run's mesh where it "
+        "fits the devices here, else all of them along data)",
+    )
     parser.add_argument("--max-tokens", type=count, default=64, help="longest output (default: 64)")
     parser.add_argument("--prefix", default="", help="what every output begins with")
     parser.add_argument("--stop", action="append", default=[], help="ends an output; repeatable")
@@ -47,16 +61,32 @@ def execute(options, _overrides) -> None:
 
     config = _decoding(options)
     run = load_trained(options.workdir)
-    lines = _inputs(options.input, options.field)
+    asking = options.input == "-" and sys.stdin.isatty() and sys.stdout.isatty()
+    asking = asking and not options.output
+    lines = [] if asking else _inputs(options.input, options.field)
+    from t2t.training import host_memory
+
+    if host_memory.only_cpus():
+        host_memory.keep_freed_memory()
+    from t2t.decoding.decode import make_decoder
     from t2t.decoding.journal import Journal
     from t2t.training.checkpoint_reading import steps_in
     from t2t.training.restored import restored
 
+    mesh = _mesh(options.mesh, run.mesh)
     step = options.step
     if step is None:
         step = max(steps_in(f"{options.workdir}/checkpoints"), default=None)
-    journal = None
-    if options.output:
+    model, params, tokenizer = restored(run, options.workdir, step, mesh)
+    decoder = make_decoder(model, tokenizer, mesh)
+
+    def write(lines: list[str], journal: Journal | None = None, first: int = 0) -> list[dict]:
+        return _write(decoder, params, lines, config, options.batch_size, journal, first)
+
+    if asking:
+        answered = itertools.count()
+        prompt(lambda line: _shown(write([line], first=next(answered))[0]))
+    elif options.output:
         settings = {
             "input": hashlib.sha256(json.dumps(lines).encode()).hexdigest(),
             "workdir": options.workdir,
@@ -64,38 +94,78 @@ def execute(options, _overrides) -> None:
             "decoding": {type(config).__name__: dataclasses.asdict(config)},
         }
         journal = Journal(options.output, settings)
-    rows = _write(restored(run, options.workdir, step), lines, config, options.batch_size, journal)
-    if journal is not None:
+        write(lines, journal)
         journal.finish()
-        return
+    else:
+        for row in write(lines):
+            print(_shown(row))
+
+
+def _shown(row: dict) -> str:
+    """The outputs of an input as text, a line each; its blanks filled where it has any."""
     from t2t.decoding.fill import SENTINEL, filled, spans
 
-    for line, row in zip(lines, rows, strict=True):
-        for output in row["outputs"]:
-            text = output["text"]
-            print(filled(line, spans(text)) if SENTINEL.search(line) else text)
+    blanks = SENTINEL.search(row["inputs"])
+    texts = [output["text"] for output in row["outputs"]]
+    return "\n".join(filled(row["inputs"], spans(t)) if blanks else t for t in texts)
 
 
-def _write(restored, lines: list[str], config, batch_size: int, journal) -> list[dict]:
-    """Decodes what the journal has not; progress and tokens/s on standard error."""
+def _mesh(text: str, of_run):
+    """The mesh that `AXIS=N,...` asks for, or the run's own, or all devices along data; None where
+    there is one device."""
+    import jax
+
+    from t2t.parallel.mesh import make_mesh, mesh_shape
+    from t2t.parallel.mesh_config import AXES, Mesh
+
+    sizes = {}
+    for part in filter(None, text.split(",")):
+        axis, _, size = part.partition("=")
+        if axis not in AXES:
+            raise UserError(f"--mesh: no axis {axis!r}{nearest(axis, AXES)}")
+        if not re.fullmatch(r"-?\d+", size):
+            raise UserError(f"--mesh: {part!r} is not AXIS=N, for instance data=4")
+        sizes[axis] = int(size)
+    count = jax.device_count()
+    if sizes:
+        if -1 not in sizes.values():
+            sizes.setdefault("data", 1)
+        config = Mesh(**sizes)
+        config.check("--mesh")
+        mesh_shape(config, count, "--mesh")
+    else:
+        config = of_run
+        try:
+            mesh_shape(config, count)
+        except UserError:
+            config = Mesh()
+    return make_mesh(config) if count > 1 else None
+
+
+def _write(
+    decoder, params, lines: list[str], config, batch_size: int, journal, first: int
+) -> list[dict]:
+    """Decodes what the journal has not; progress and tokens/s of a file on standard error.
+
+    first: the number of the first line, from which samples are drawn.
+    """
     import numpy as np
 
-    from t2t.decoding.decode import decode_each, make_decoder
+    from t2t.decoding.decode import decode_each
 
-    model, params, tokenizer = restored
     done = journal.done if journal is not None else {}
     left = [i for i in range(len(lines)) if i not in done]
-    encoded = tokenizer.encode([lines[i] for i in left])
-    eos_id = tokenizer.vocabulary.eos_id
+    encoded = decoder.tokenizer.encode([lines[i] for i in left])
+    eos_id = decoder.tokenizer.vocabulary.eos_id
     made: dict[int, dict] = dict(done)
     begun, tokens = time.monotonic(), 0
     for results in decode_each(
-        make_decoder(model, tokenizer),
+        decoder,
         params,
         [np.append(ids, eos_id).astype(np.int32) for ids in encoded],
         config,
         batch_size=batch_size,
-        numbers=left,
+        numbers=[first + i for i in left],
     ):
         rows = []
         for place, outputs in results:
@@ -112,7 +182,9 @@ def _write(restored, lines: list[str], config, batch_size: int, journal) -> list
             journal.add(rows)
         made.update((row["index"], row) for row in rows)
         rate = tokens / (time.monotonic() - begun)
-        print(f"{len(made)}/{len(lines)} inputs  {rate:,.0f} tokens/s", file=sys.stderr, flush=True)
+        if len(lines) > 1:
+            line = f"{len(made)}/{len(lines)} inputs  {rate:,.0f} tokens/s"
+            print(line, file=sys.stderr, flush=True)
     return [made[i] for i in range(len(lines))]
 
 

@@ -20,12 +20,12 @@ class Batch(NamedTuple):
     length: int  # to pad to
 
 
-def bucket(length: int) -> int:
+def bucket(length: int, shortest: int = SHORTEST) -> int:
     """The shape a length is padded to: 16, 32, 48, 64, 96, 128, 192, 256, 384, ...: at most a half
-    more tokens, and two compiled shapes for each doubling."""
-    power = max(SHORTEST, 1 << max(length - 1, 0).bit_length())
+    more tokens (above 32), and two compiled shapes for each doubling."""
+    power = max(shortest, 1 << max(length - 1, 0).bit_length())
     between = power // 4 * 3
-    return between if length <= between and between % SHORTEST == 0 else power
+    return between if length <= between and between % shortest == 0 else power
 
 
 def batches(

@@ -29,15 +29,17 @@ class Ranked(NamedTuple):
 
 
 def target_log_probabilities(model: Model, params: Params, encoder: dict, targets: jax.Array):
-    """Inputs {tokens [B, S], segments?}, targets [B, T] -> log p of each target token [B, T].
+    """Inputs {tokens [B, S], segments?}, targets [B, N, T] -> log p of each token [B, N, T].
 
-    Teacher forced: each token is given the true ones before it, the first the start token 0.
+    Teacher forced: each token is given the true ones before it, the first the start token 0. An
+    input is encoded once for all its targets.
     """
-    shifted = jnp.pad(targets, ((0, 0), (1, 0)))[:, :-1]
+    rows = targets.reshape(-1, targets.shape[-1])
+    shifted = jnp.pad(rows, ((0, 0), (1, 0)))[:, :-1]
     # Every target is one segment to its padded end: what comes after a token changes nothing.
     decoder = {"tokens": shifted, "segments": jnp.ones_like(shifted)}
     hidden, _, _ = model.forward(params, {"encoder": encoder, "decoder": decoder})
-    return log_probability(model.logits(params, hidden), targets)
+    return log_probability(model.logits(params, hidden), rows).reshape(targets.shape)
 
 
 def score(
@@ -50,31 +52,8 @@ def score(
 ) -> list[Scored]:
     """log p(target | row) of each pair of token rows, both with their end of sequence if they have
     one; in input order."""
-    results: list[Scored | None] = [None] * len(rows)
-    program = _program(decoder)
-    pending = None
-
-    def read(batch, values) -> None:
-        values = np.asarray(jax.device_get(values))
-        for index, row in zip(batch.indices, values, strict=False):
-            log_probabilities = row[: len(targets[index])].tolist()
-            results[index] = Scored(sum(log_probabilities), log_probabilities)
-
-    lengths = [bucket(len(r)) + bucket(len(t)) for r, t in zip(rows, targets, strict=True)]
-    for batch in batches(lengths, batch_size, decoder.mesh):
-        longest = bucket(max(len(targets[i]) for i in batch.indices))
-        width = bucket(max(len(rows[i]) for i in batch.indices))
-        arrays = {
-            "encoder": padded([rows[i] for i in batch.filled], width),
-            "targets": padded([targets[i] for i in batch.filled], longest)["tokens"],
-        }
-        values = program(params, laid_out(arrays, decoder.mesh))
-        if pending is not None:
-            read(*pending)
-        pending = (batch, values)
-    if pending is not None:
-        read(*pending)
-    return results
+    alone = [[target] for target in targets]
+    return [scored for (scored,) in score_each(decoder, params, rows, alone, batch_size=batch_size)]
 
 
 def rank(
@@ -88,16 +67,69 @@ def rank(
 ) -> list[Ranked]:
     """The likeliest of each row's choices (token rows), by the sum or the mean of their tokens'
     log-probabilities; the first of equals."""
-    flat = [(row, choice) for row, of in zip(rows, choices, strict=True) for choice in of]
-    scored = iter(
-        score(decoder, params, [r for r, _ in flat], [c for _, c in flat], batch_size=batch_size)
-    )
     results = []
-    for of in choices:
-        mine = [next(scored) for _ in of]
+    for mine in score_each(decoder, params, rows, choices, batch_size=batch_size):
         values = [s.score / (len(s.log_probabilities) if by == "mean" else 1) for s in mine]
         results.append(Ranked(int(np.argmax(values)), values))
     return results
+
+
+def score_each(
+    decoder: Decoder,
+    params: Params,
+    rows: Sequence[np.ndarray],
+    targets: Sequence[Sequence[np.ndarray]],
+    *,
+    batch_size: int = 32,
+) -> list[list[Scored]]:
+    """log p(target | row) of every target of each row, all in input order.
+
+    batch_size counts targets. Rows of like numbers of targets stand together, then of like lengths.
+    """
+    results: list[list[Scored]] = [[]] * len(rows)
+    program = _program(decoder)
+    pending = None
+
+    def read(indices: list[int], values: jax.Array) -> None:
+        for index, row in zip(indices, np.asarray(jax.device_get(values)), strict=False):
+            results[index] = [
+                Scored(float(sum(each)), each)
+                for each in (
+                    its[: len(target)].tolist()
+                    for its, target in zip(row, targets[index], strict=False)
+                )
+            ]
+
+    alike: dict[int, list[int]] = {}
+    for index, (_, its) in enumerate(zip(rows, targets, strict=True)):
+        if len(its):
+            alike.setdefault(bucket(len(its), shortest=1), []).append(index)
+    for count, members in sorted(alike.items()):
+        lengths = [bucket(len(rows[i])) + bucket(max(map(len, targets[i]))) for i in members]
+        for batch in batches(lengths, max(1, batch_size // count), decoder.mesh):
+            filled = [members[i] for i in batch.filled]
+            arrays = {
+                "encoder": padded(
+                    [rows[i] for i in filled], bucket(max(len(rows[i]) for i in filled))
+                ),
+                "targets": _padded_targets([targets[i] for i in filled], count),
+            }
+            values = program(params, laid_out(arrays, decoder.mesh))
+            if pending is not None:
+                read(*pending)
+            pending = ([members[i] for i in batch.indices], values)
+    if pending is not None:
+        read(*pending)
+    return results
+
+
+def _padded_targets(targets: list[Sequence[np.ndarray]], count: int) -> np.ndarray:
+    """[B, count, T] int32: every row's targets, zeros after each and after the last."""
+    longest = bucket(max(len(target) for its in targets for target in its))
+    nothing = np.zeros(0, np.int32)
+    return np.stack(
+        [padded([*its, *[nothing] * (count - len(its))], longest)["tokens"] for its in targets]
+    )
 
 
 def _program(decoder: Decoder):

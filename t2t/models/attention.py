@@ -38,10 +38,18 @@ class Visibility(NamedTuple):
 
 
 class KeyValues(NamedTuple):
-    """Projected keys and values, [B, S, heads, head_dim] each."""
+    """Projected keys and values, [B, S, heads, head_dim] each.
+
+    A cache stores them [B, heads, S, head_dim]: the order in which the products of `one_step` read
+    them, so that no step copies them into another.
+    """
 
     key: jax.Array
     value: jax.Array
+
+    def stored(self) -> "KeyValues":
+        """In the order of a cache."""
+        return KeyValues(self.key.swapaxes(1, 2), self.value.swapaxes(1, 2))
 
 
 # attention(query, keys, bias, visibility, dropout_rate, dropout_key) -> [B, T, H, D]
@@ -64,14 +72,39 @@ def plain_attention(
     logits = jnp.einsum(
         "bthd,bshd->bhts", query, keys.key, preferred_element_type=wide(query.dtype)
     )
+    weights = _softmax(logits, bias, visibility).astype(query.dtype)
+    weights = dropout(weights, dropout_rate, dropout_key, shared_axes=(-2,))
+    return jnp.einsum("bhts,bshd->bthd", weights, keys.value)
+
+
+def one_step(
+    query: jax.Array, stored: KeyValues, bias: jax.Array | None, visibility: Visibility
+) -> jax.Array:
+    """`plain_attention` to a cache, [B, H, S, D]; few queries, forward only.
+
+    Written as the products that XLA's CPU backend runs as they stand: from an einsum it makes others,
+    and transposes every key for them at each step (four times the time).
+    """
+    rows_and_heads = ((0, 1), (0, 1))
+    logits = jax.lax.dot_general(
+        query.swapaxes(1, 2),
+        stored.key,
+        (((3,), (3,)), rows_and_heads),
+        preferred_element_type=wide(query.dtype),
+    )
+    weights = _softmax(logits, bias, visibility).astype(query.dtype)
+    y = jax.lax.dot_general(weights, stored.value, (((3,), (2,)), rows_and_heads))
+    return y.swapaxes(1, 2)
+
+
+def _softmax(logits: jax.Array, bias: jax.Array | None, visibility: Visibility) -> jax.Array:
+    """Of logits [B, H, T, S] + bias, over the keys that may be seen."""
     if bias is not None:
         logits = add_bias(logits, bias)
     mask = visibility.mask(logits.shape[-2], logits.shape[-1])
     if mask is not None:
         logits = jnp.where(mask, logits, -1e10)
-    weights = jax.nn.softmax(logits).astype(query.dtype)
-    weights = dropout(weights, dropout_rate, dropout_key, shared_axes=(-2,))
-    return jnp.einsum("bhts,bshd->bthd", weights, keys.value)
+    return jax.nn.softmax(logits)
 
 
 @jax.custom_vjp
@@ -137,27 +170,32 @@ class Attention(nnx.Module):
         Where x has a multiple of the keys' rows (several outputs of one input stand side by side),
         they look at their input's keys as one longer row would, so those are stored and read once.
         """
-        query = self._by_head(self.query(x, dropout_key))
-        query = query.reshape(keys.key.shape[0], -1, *query.shape[2:])
+        query = self._queries(x, keys, dropout_key)
         y = self.attention(query, keys, bias, visibility, self.rate, dropout_key)
         return self.out(y.reshape(*x.shape[:-1], -1), dropout_key)
+
+    def step(
+        self, x: jax.Array, stored: KeyValues, bias: jax.Array | None, visibility: Visibility
+    ) -> jax.Array:
+        """As a call, to keys in the order of a cache."""
+        y = one_step(self._queries(x, stored), stored, bias, visibility)
+        return self.out(y.reshape(*x.shape[:-1], -1))
+
+    def _queries(
+        self, x: jax.Array, keys: KeyValues, dropout_key: jax.Array | None = None
+    ) -> jax.Array:
+        query = self._by_head(self.query(x, dropout_key))
+        return query.reshape(keys.key.shape[0], -1, *query.shape[2:])
 
     def _by_head(self, x: jax.Array) -> jax.Array:
         return x.reshape(*x.shape[:-1], self.heads, -1)
 
 
-def extend(cache: KeyValues, new: KeyValues, position: jax.Array) -> tuple[KeyValues, KeyValues]:
-    """`cache` with `new` [B, T, H, D] written at `position`, and the same as [B, longest, H, D].
-
-    A cache is stored [B, H, longest, D]: the order in which attention's products read it, so that
-    no step copies it into another.
-    """
-    stored = KeyValues(
+def extend(cache: KeyValues, new: KeyValues, position: jax.Array) -> KeyValues:
+    """`cache` [B, H, longest, D] with `new` [B, T, H, D] written at `position`."""
+    return KeyValues(
         *(
-            jax.lax.dynamic_update_slice_in_dim(
-                old, part.swapaxes(1, 2).astype(old.dtype), position, axis=2
-            )
-            for old, part in zip(cache, new, strict=True)
+            jax.lax.dynamic_update_slice_in_dim(old, part.astype(old.dtype), position, axis=2)
+            for old, part in zip(cache, new.stored(), strict=True)
         )
     )
-    return stored, KeyValues(*(part.swapaxes(1, 2) for part in stored))

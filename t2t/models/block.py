@@ -27,7 +27,8 @@ class LayerCache(NamedTuple):
     """What one decoder layer keeps between steps."""
 
     self_attention: KeyValues  # [B, H, longest, D], filled up to the position of the step
-    cross_attention: KeyValues  # [B, S, H, D], of the encoded input
+    cross_attention: KeyValues  # [B, H, S, D], of the encoded input
+    parameters: nnx.State  # its own: cut out of the stack once, not at every step
 
 
 class Block(nnx.Module):
@@ -70,24 +71,27 @@ class Block(nnx.Module):
             return x + dropout(y, self.rate, key, shared_axes=(-2,))
 
         y = self.pre_attention_norm(x)
-        own = self.self_attention.project(y, keys[0])
+        own, visibility = self.self_attention.project(y, keys[0]), around.visibility
+        longest = own.key.shape[1]
         if cache is not None:
-            stored, own = extend(cache.self_attention, own, around.visibility.first_query)
-            cache = cache._replace(self_attention=stored)
+            own = extend(cache.self_attention, own, visibility.first_query)
+            cache, longest = cache._replace(self_attention=own), own.key.shape[2]
         bias = around.bias
         if self.own_bias:
-            longest = own.key.shape[1]
-            bias = self.relative_bias(x.shape[1], longest, around.visibility.first_query)
-        y = self.self_attention(y, own, bias, around.visibility, keys[0])
+            bias = self.relative_bias(x.shape[1], longest, visibility.first_query)
+        if cache is None:
+            y = self.self_attention(y, own, bias, visibility, keys[0])
+        else:
+            y = self.self_attention.step(y, own, bias, visibility)
         x = residual(x, y, keys[1])
 
         if self.decoder:
-            y = self.pre_cross_attention_norm(x)
+            y, visibility = self.pre_cross_attention_norm(x), around.cross_visibility
             if cache is None:
                 encoded = self.cross_attention.project(around.encoded, keys[2])
+                y = self.cross_attention(y, encoded, None, visibility, keys[2])
             else:
-                encoded = cache.cross_attention
-            y = self.cross_attention(y, encoded, None, around.cross_visibility, keys[2])
+                y = self.cross_attention.step(y, cache.cross_attention, None, visibility)
             x = residual(x, y, keys[3])
 
         y = self.feed_forward(self.pre_feed_forward_norm(x), keys[4])

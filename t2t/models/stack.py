@@ -68,11 +68,15 @@ class Stack(nnx.Module):
         x = dropout(x, self.rate, final_key, shared_axes=(-2,) if self.decoder else ())
         return x, cache, aux
 
-    def cross_keys(self, encoded: jax.Array) -> tuple[KeyValues, ...]:
-        """Every layer's cross-attention keys and values of the encoded input [B, S, E]."""
+    def start_cache(self, encoded: jax.Array, empty: jax.Array) -> tuple[LayerCache, ...]:
+        """A cache a layer: `empty` [B, H, longest, D], and the keys of the encoded input [B, S, E]."""
         graph, state = nnx.split(self.layers)
         return tuple(
-            nnx.merge(graph, one).cross_attention.project(encoded)
+            LayerCache(
+                KeyValues(empty, empty),
+                nnx.merge(graph, one).cross_attention.project(encoded).stored(),
+                one,
+            )
             for one in unstack(state, self.count)
         )
 
@@ -101,8 +105,9 @@ class Stack(nnx.Module):
             return x, None, aux
 
         caches = [None] * self.count if cache is None else cache
+        each = unstack(state, self.count) if cache is None else [c.parameters for c in cache]
         results = []
-        for i, one in enumerate(unstack(state, self.count)):
+        for i, one in enumerate(each):
             key = None if layer_keys is None else layer_keys[i]
             x, layer_cache, aux = apply(x, one, caches[i], key)
             results.append((layer_cache, aux))

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from t2t.models.architecture import Architecture
-from t2t.models.attention import AttentionFunction, KeyValues, Visibility, plain_attention
+from t2t.models.attention import AttentionFunction, Visibility, plain_attention
 from t2t.models.block import LayerCache, Surroundings
 from t2t.models.dropout import split_key
 from t2t.models.embeddings import Embedding, to_vocabulary
@@ -93,7 +93,11 @@ class EncoderDecoder(nnx.Module):
         around = Surroundings(
             Visibility(segments, segments, causal=True),
             encoded=encoded,
-            cross_visibility=Visibility(segments, batch["encoder"].get("segments")),
+            # Several targets of one input may stand side by side as rows: one longer row to it.
+            cross_visibility=Visibility(
+                None if segments is None else segments.reshape(encoded.shape[0], -1),
+                batch["encoder"].get("segments"),
+            ),
         )
         x, _, aux = self.decoder(self.embed(batch["decoder"]["tokens"]), around, None, decoder_key)
         return x, None, {"encoder": encoder_aux, "decoder": aux}
@@ -106,9 +110,7 @@ class EncoderDecoder(nnx.Module):
             (encoded.shape[0] * copies, self.arch.heads, longest, self.arch.head_dim),
             self.arch.dtype,
         )
-        layers = tuple(
-            LayerCache(KeyValues(empty, empty), cross) for cross in self.decoder.cross_keys(encoded)
-        )
+        layers = self.decoder.start_cache(encoded, empty)
         return Cache(layers, jnp.zeros((), jnp.int32), encoder_segments)
 
     def decode(self, tokens: jax.Array, cache: Cache):

@@ -77,8 +77,8 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 
 def batch_sharding(mesh: Mesh, array) -> NamedSharding:
-    """Returns the sharding of one batch array, `[B]` or `[B, L]`."""
-    names = ("batch", "length")[: array.ndim]
+    """Returns the sharding of one batch array, `[B]`, `[B, L]` or, several a row, `[B, N, L]`."""
+    names = ("batch", None, "length") if array.ndim == 3 else ("batch", "length")[: array.ndim]
     return NamedSharding(mesh, spec(names, array.shape, ACTIVATIONS, mesh))
 
 

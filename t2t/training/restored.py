@@ -6,22 +6,31 @@ from t2t.errors import UserError
 from t2t.interop.opening import is_published, open_published
 from t2t.interop.published import parameters
 from t2t.models.transformer import build
+from t2t.parallel.sharding import constrainer, shardings
 from t2t.training.checkpoint_reading import steps_in, to_stderr
 from t2t.training.inputs import open_tokenizer
 from t2t.training.run_parameters import checkpoints_of, read_parameters
 
 
-def restored(run, workdir: str, step: int | None = None):
+def restored(run, workdir: str, step: int | None = None, mesh: jax.sharding.Mesh | None = None):
     """Returns (model, params, tokenizer) of a run's checkpoint, the newest by default.
 
     workdir: a run's directory, or weights of another system (then `run` is of t2t.trained). LoRA's
     adapters are merged: the model is the plain one of `run.model`.
+    mesh: parameters are laid out on it, and the model pins its activations to it; None: one device.
     Raises: UserError when there is no such checkpoint.
     """
-    model = build(run.model)
-    single = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    if mesh is None:
+        model = build(run.model)
+        single = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+        layout = jax.tree.map(lambda _: single, model.shapes)
+    else:
+        model = build(run.model, constrain=constrainer(mesh))
+        layout = shardings(model.axes, model.shapes, mesh, model.units)
     shapes = jax.tree.map(
-        lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=single), model.shapes
+        lambda s, sharding: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=sharding),
+        model.shapes,
+        layout,
     )
     if is_published(workdir):
         params = parameters(open_published(workdir, step=step).leaves, shapes)

@@ -10,7 +10,7 @@ import pytest
 from t2t.decoding.beam import beam
 from t2t.decoding.config import Beam
 from t2t.models.families import t5, t5_1_1
-from tests.decoding.test_greedy import setting
+from tests.decoding.random_model import setting
 
 LONGEST = 8
 

@@ -17,32 +17,25 @@ from t2t.models.transformer import build
 from t2t.parallel.mesh import make_mesh
 from t2t.parallel.mesh_config import Mesh
 from t2t.parallel.sharding import constrainer, shardings
+from tests.decoding import random_model
 
-ARCH = t5_1_1.architecture(
-    "small",
-    vocab_size=384,
-    d_model=16,
-    heads=2,
-    head_dim=8,
-    d_ff=24,
-    encoder_layers=2,
-    decoder_layers=2,
-)
+
+def architecture(**changes):
+    """With room for every byte."""
+    return random_model.architecture(t5_1_1, **{"vocab_size": 384, **changes})
+
+
 ROWS = [np.array([*range(10, 10 + n), 1], np.int32) for n in (3, 30, 17, 5, 40)]
 
 
 @pytest.fixture(scope="module")
-def params():
-    rng = np.random.default_rng(0)
-    return jax.tree.map(
-        lambda x: x + 0.2 * rng.normal(size=x.shape).astype(np.float32),
-        jax.jit(build(ARCH).init)(jax.random.key(0)),
-    )
+def decoder():
+    return make_decoder(build(architecture()), ByteTokenizer(125))
 
 
 @pytest.fixture(scope="module")
-def decoder():
-    return make_decoder(build(ARCH), ByteTokenizer(125))
+def params(decoder):
+    return random_model.random_params(decoder.model, seed=0, noise=0.2)
 
 
 WAYS = [
@@ -56,14 +49,19 @@ def tokens_of(results):
     return [[output.tokens for output in outputs] for outputs in results]
 
 
+def spread_out(params, tokenizer):
+    """The decoder and its parameters on a mesh of eight devices."""
+    mesh = make_mesh(Mesh(data=2, fsdp=2, tensor=2))
+    model = build(architecture(), constrain=constrainer(mesh))
+    placed = jax.device_put(params, shardings(model.axes, model.shapes, mesh, model.units))
+    return make_decoder(model, tokenizer, mesh), placed
+
+
 @pytest.mark.parametrize("way", WAYS, ids=lambda w: type(w).__name__)
 def test_the_same_whatever_the_batch_and_on_a_mesh(way, decoder, params):
     together = decode(decoder, params, ROWS, way, batch_size=8)
     assert tokens_of(decode(decoder, params, ROWS, way, batch_size=2)) == tokens_of(together)
-    mesh = make_mesh(Mesh(data=2, fsdp=2, tensor=2))
-    model = build(ARCH, constrain=constrainer(mesh))
-    placed = jax.device_put(params, shardings(model.axes, model.shapes, mesh, model.units))
-    on_mesh = make_decoder(model, decoder.tokenizer, mesh)
+    on_mesh, placed = spread_out(params, decoder.tokenizer)
     spread = decode(on_mesh, placed, ROWS, way, batch_size=8)
     assert tokens_of(spread) == tokens_of(together)
     for a, b in zip(together, spread, strict=True):
@@ -83,10 +81,60 @@ def test_scores_equal_teacher_forced_log_likelihood(decoder, params):
         logs = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
         want = logs[np.arange(len(target)), target]
         np.testing.assert_allclose(scored.log_probabilities, want, rtol=1e-5, atol=1e-5)
-    choices = [[target, np.array([60, 61, 1], np.int32)] for target in targets]
-    other = score(decoder, params, ROWS, [c[1] for c in choices])
-    for ranked, a, b in zip(rank(decoder, params, ROWS, choices), got, other, strict=True):
-        assert ranked.best == int(b.score > a.score)
+
+
+@pytest.fixture(scope="module")
+def choices():
+    """Two to five of a row, of several lengths."""
+    rng = np.random.default_rng(4)
+    lengths = [(2, 3), (4, 1, 20), (3, 3), (2, 2, 5, 1, 1), (6, 7, 2)]
+    return [[rng.integers(2, 100, n).astype(np.int32) for n in of] for of in lengths]
+
+
+def test_ranking_compares_what_scoring_says(decoder, params, choices):
+    for by in ("sum", "mean"):
+        ranked = rank(decoder, params, ROWS, choices, by=by, batch_size=4)
+        for row, of, got in zip(ROWS, choices, ranked, strict=True):
+            want = [s.score for s in score(decoder, params, [row] * len(of), of)]
+            want = [w / (len(c) if by == "mean" else 1) for w, c in zip(want, of, strict=True)]
+            np.testing.assert_allclose(got.scores, want, rtol=1e-5)
+            assert got.best == int(np.argmax(want))
+
+
+def test_ranking_encodes_an_input_once_for_all_its_choices(decoder, params, choices):
+    shapes = []
+
+    def watched(params, batch):
+        shapes.append((batch["encoder"]["tokens"].shape[0], batch["decoder"]["tokens"].shape[0]))
+        return decoder.model.forward(params, batch)
+
+    watching = make_decoder(decoder.model._replace(forward=watched), decoder.tokenizer)
+    rank(watching, params, ROWS, choices)
+    assert sorted(shapes) == [(1, 6), (2, 4), (2, 6)]  # five choices are padded to six
+
+
+def test_ranking_on_a_mesh_is_the_same(decoder, params, choices):
+    on_mesh, placed = spread_out(params, decoder.tokenizer)
+    want = rank(decoder, params, ROWS, choices)
+    for a, b in zip(want, rank(on_mesh, placed, ROWS, choices), strict=True):
+        assert a.best == b.best
+        np.testing.assert_allclose(a.scores, b.scores, rtol=1e-5)
+
+
+@pytest.mark.parametrize("way", [Greedy(max_tokens=12), Beam(max_tokens=12, beams=3)])
+def test_bfloat16_writes_what_float32_finds_about_as_likely(way, decoder, params):
+    half = make_decoder(build(architecture(dtype="bfloat16")), decoder.tokenizer)
+    outputs = [best for (best, *_) in decode(half, params, ROWS, way)]
+    ended = [[1] if output.ended == "eos" else [] for output in outputs]
+    written = [
+        np.array(output.tokens + end, np.int32) for output, end in zip(outputs, ended, strict=True)
+    ]
+    scored = score(decoder, params, ROWS, written)
+    for output, exact in zip(outputs, scored, strict=True):
+        np.testing.assert_allclose(output.log_probabilities, exact.log_probabilities, atol=0.3)
+    own = score(half, params, ROWS, written)
+    for output, again in zip(outputs, own, strict=True):
+        np.testing.assert_allclose(output.log_probabilities, again.log_probabilities, atol=0.1)
 
 
 def test_a_written_text_scores_what_its_writer_says(decoder, params):

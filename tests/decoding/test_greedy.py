@@ -8,33 +8,9 @@ import pytest
 from t2t.decoding.cache import start, step
 from t2t.decoding.greedy import greedy
 from t2t.models.families import t5, t5_1_1, umt5
-from t2t.models.transformer import build
+from tests.decoding.random_model import setting
 
 LONGEST = 12
-
-
-def setting(family, seed):
-    """A random model that ends rows early and late, and inputs of mixed lengths."""
-    arch = family.architecture(
-        "small",
-        vocab_size=128,
-        d_model=16,
-        heads=2,
-        head_dim=8,
-        d_ff=24,
-        encoder_layers=2,
-        decoder_layers=2,
-    )
-    model = build(arch)
-    rng = np.random.default_rng(seed)
-    params = jax.tree.map(
-        lambda leaf: leaf + 0.3 * rng.normal(size=leaf.shape).astype(np.float32),
-        jax.jit(model.init)(jax.random.key(seed)),
-    )
-    lengths = rng.integers(3, 15, 6)
-    segments = (np.arange(15)[None] < lengths[:, None]).astype(np.int32)
-    tokens = rng.integers(2, 128, (6, 15)).astype(np.int32) * segments
-    return model, params, {"tokens": tokens, "segments": segments}
 
 
 def uncached(model, params, encoder, eos_id):
