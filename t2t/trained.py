@@ -11,7 +11,7 @@ from t2t.models.architecture import Architecture
 from t2t.run import Run, check_vocabulary, load_saved
 
 
-def load_trained(path: str, argument: str = "--workdir") -> Run:
+def load_trained(path: str) -> Run:
     """Returns the Run of a run's directory, or one made for a Hugging Face directory or T5X's.
 
     Raises: UserError where it holds none of them, or weights without a tokenizer.
@@ -26,7 +26,7 @@ def load_trained(path: str, argument: str = "--workdir") -> Run:
     run = load_saved(path)
     if run is None:
         raise UserError(
-            f"{argument}={path}: holds no run (no config.json) and no weights that t2t reads "
+            f"--workdir={path}: holds no run (no config.json) and no weights that t2t reads "
             "(Hugging Face, T5X)"
         )
     return run
@@ -42,7 +42,7 @@ def published_run(
     """
     if tokenizer is None:
         raise UserError(
-            f"{path}: holds no tokenizer that t2t reads (spiece.model, or ByT5's); name one: "
+            f"{path}: holds no tokenizer that t2t reads (spiece.model, tokenizer.json, or ByT5's); name one: "
             "t2t convert --tokenizer=FILE.model"
         )
     if isinstance(tokenizer, Bytes):

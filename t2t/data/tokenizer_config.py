@@ -13,7 +13,8 @@ def _check_extra_ids(extra_ids: int, where: str) -> None:
 
 @dataclass(frozen=True)
 class SentencePiece:
-    """A SentencePiece model file (local or fsspec URL).
+    """A SentencePiece model file, or a Hugging Face tokenizer.json of the Unigram kind (local or
+    fsspec URL).
 
     Sentinels the model already holds as `<extra_id_k>` pieces (mT5) are found by name; where it
     holds none (T5), `extra_ids` of them are appended as T5 does, `<extra_id_0>` last.

@@ -15,6 +15,7 @@ import numpy as np
 
 from t2t.data import files
 from t2t.data.tokenizer_config import Bytes, SentencePiece, TrainedSentencePiece
+from t2t.data.unigram_json import is_json, sentencepiece_model
 from t2t.errors import UserError
 
 PAD, EOS, UNK = 0, 1, 2
@@ -151,6 +152,8 @@ def _load_model(path: str, extra_ids: int):
     import sentencepiece
 
     model = files.read_bytes(path)
+    if is_json(model):
+        model = sentencepiece_model(model, path)
     try:
         processor = sentencepiece.SentencePieceProcessor(model_proto=model)
         if extra_ids and not _find_sentinels(processor):

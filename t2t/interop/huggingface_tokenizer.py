@@ -8,6 +8,7 @@ from t2t.data.tokenizers import ByteTokenizer, SentencePieceTokenizer
 from t2t.errors import UserError
 
 MODEL = "spiece.model"
+_JSON = "tokenizer.json"
 SETTINGS = "tokenizer_config.json"
 
 
@@ -19,12 +20,21 @@ def find(path: str, config: dict) -> Tokenizer | None:
     settings = _settings(path)
     kind = str(settings.get("tokenizer_class") or config.get("tokenizer_class") or "")
     extra_ids = settings.get("extra_ids")
-    model = os.path.join(path, MODEL)
-    if os.path.isfile(model):
-        return SentencePiece(model, 100 if extra_ids is None else int(extra_ids))
+    for name in (MODEL, _JSON):
+        model = os.path.join(path, name)
+        if os.path.isfile(model) and (name == MODEL or _is_unigram(model)):
+            return SentencePiece(model, 100 if extra_ids is None else int(extra_ids))
     if kind.startswith("ByT5"):
         return Bytes(125 if extra_ids is None else int(extra_ids))
     return None
+
+
+def _is_unigram(path: str) -> bool:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)["model"]["type"] == "Unigram"
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 def _settings(path: str) -> dict:

@@ -1,7 +1,7 @@
 """A model trained elsewhere: its architecture, and views of its tensors as leaves of ours, or back."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import jax
@@ -24,6 +24,8 @@ DTYPES = {
 }
 _FLOATS = {*DTYPES.values(), np.dtype(np.float64)}
 _SHOWN = 20
+# The leaves with an entry a token, and which axis that is.
+_VOCABULARY_AXES: dict[Path, int] = {("token_embedding", "table"): 0, ("lm_head", "kernel"): 1}
 
 
 @dataclass(frozen=True)
@@ -134,16 +136,12 @@ def _as_ours(
         if tensor.shape[-1] != shape[-1] * weight.part[1]:
             return None
         tensor = views.part_of(tensor, *weight.part)
-    if weight.path in VOCABULARY_AXES:
-        axis = VOCABULARY_AXES[weight.path]
+    if weight.path in _VOCABULARY_AXES:
+        axis = _VOCABULARY_AXES[weight.path]
         short = shape[axis] - tensor.shape[axis]
         if 0 < short < 128:
             tensor = views.padded(tensor, axis, shape[axis])
     return tensor if tensor.shape == shape else None
-
-
-# The leaves with an entry a token, and which axis that is.
-VOCABULARY_AXES: dict[Path, int] = {("token_embedding", "table"): 0, ("lm_head", "kernel"): 1}
 
 
 def theirs_shape(weight: PublishedWeight, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -213,6 +211,3 @@ def parameters(leaves: dict[Path, StoredTensor], shapes):
 
 def parameter_count(leaves: Iterable[StoredTensor]) -> int:
     return sum(math.prod(leaf.shape) for leaf in leaves)
-
-
-Say = Callable[[str], None]

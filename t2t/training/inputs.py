@@ -111,7 +111,7 @@ def open_tokenizer(run, say: Callable[[str], None], workdir: str = "") -> tokeni
             theirs = kept(path)
         if theirs is None:
             raise UserError(
-                f"{path}: holds no vocabulary (tokenizer.json of a run; spiece.model, or ByT5's, of "
+                f"{path}: holds no vocabulary (tokenizer.json of a run; spiece.model or ByT5's of "
                 "a Hugging Face directory)"
             )
         return theirs

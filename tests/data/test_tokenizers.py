@@ -109,3 +109,15 @@ def test_a_trained_vocabulary_has_its_size_and_reads_its_text_back(tmp_path, kin
     (ids,) = tokenizer.encode(texts[:1])
     assert tokenizer.decode(ids) == texts[0]
     assert len(ids) < len(texts[0]) / 2, "pieces are longer than characters"
+
+
+def test_a_tokenizer_json_that_cannot_be_read_is_named(tmp_path):
+    path = tmp_path / "tokenizer.json"
+    for content, named in (
+        ('{"model": {"type": "BPE", "vocab": {}}}', "of kind BPE; only Unigram"),
+        ('{"model": {"type": "Unigram", "vocab": [["a"]]}}', "a damaged one"),
+        ("{", "a damaged one"),
+    ):
+        path.write_text(content)
+        with pytest.raises(UserError, match=named):
+            tokenizers.load(SentencePiece(str(path)))
