@@ -26,6 +26,12 @@ SUPER_GLUE: tuple[tuple[tuple[str, str], ...], ...] = (
     (("super_glue_wsc", "accuracy"),),
 )
 
+# The tasks of each, by the name that stands for all of them.
+SUITES: dict[str, tuple[str, ...]] = {
+    name: tuple(dict.fromkeys(task for parts in suite for task, _ in parts))
+    for name, suite in (("glue", GLUE), ("super_glue", SUPER_GLUE))
+}
+
 
 def averages(scores: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
     """The averages whose tasks were all judged: scores[task][metric] -> {"GLUE": ..., ...}."""

@@ -1,112 +1,144 @@
 """Judging a model on tasks: decode what is not decoded yet, read the answers, score them."""
 
-import math
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
-from t2t.decoding.decode import Decoder, decode_each, make_decoder
+import jax
+
+from t2t.decoding.decode import Decoder, decode_each
 from t2t.decoding.scoring import rank, score
-from t2t.evaluation.config import Evaluation
-from t2t.evaluation.metrics.metric import Judged
-from t2t.evaluation.predictions import PredictionStore, store_name
-from t2t.evaluation.prepared import Prepared
-from t2t.evaluation.resampling import intervals
+from t2t.evaluation.config import Judging
+from t2t.evaluation.judgement import Line, Result, judge, line
+from t2t.evaluation.predictions import PredictionStore
+from t2t.evaluation.prepared import Prepared, content_hash
+from t2t.evaluation.shares import WHOLE, Share
 from t2t.models.transformer import Params
 
-Line = dict[str, Any]  # of a predictions file
-Result = dict[str, Any]  # of its scores
+# Called with (name, step, examples done, examples in all) as soon as a batch is kept.
+Progress = Callable[[str, int, int, int], None]
+
+
+class Checkpoint(NamedTuple):
+    """Parameters of a step; fingerprint tells them from those of any other run's same step."""
+
+    step: int
+    fingerprint: str
+    load: Callable[[], Params]
+
+
+def silent(name: str, step: int, done: int, total: int) -> None:
+    """A Progress that shows nothing."""
 
 
 def evaluate_run(
     workdir: str,
     tasks: Sequence[Prepared],
-    steps: Sequence[int],
-    load: Callable[[int], tuple],
-    tokenizer,
-    settings: Evaluation,
-    say: Callable[[str], None],
-) -> list[Result]:
-    """Judges a run's checkpoints on tasks, a step after the other; programs are compiled once.
+    checkpoints: Iterable[Checkpoint],
+    decoder: Decoder,
+    settings: Judging,
+    *,
+    share: Share = WHOLE,
+    say: Callable[[str], None] = lambda text: None,
+    progress: Progress = silent,
+) -> Iterator[Result]:
+    """Judges checkpoints on tasks, one after the other; yields each result as it is there.
 
-    load(step) -> (model, params), called only where something is left to decode. Predictions and
-    scores go to `workdir/predictions`; what stands there of the same examples and settings is not
-    decoded again.
+    Programs are compiled once for all checkpoints. Predictions and scores go to
+    `workdir/predictions`; what stands there of the same examples, settings and parameters is not
+    decoded again, and a checkpoint is loaded only where something is left to decode.
+    share: decode and keep only these examples; the results are those of tasks that are whole.
     """
-    decoder, found = None, []
-    for step in steps:
+    for checkpoint in checkpoints:
         params = None
         for prepared in tasks:
-            store = PredictionStore(workdir, store_name(prepared), step, prepared.identity)
-            result = store.result()
-            if result is None:
-                done = store.done()
-                if len(done) < len(prepared.examples) and params is None:
-                    model, params = load(step)
-                    decoder = decoder or make_decoder(model, tokenizer)
-                result = evaluate(prepared, decoder, params, step, settings, store, done, say)
-            else:
-                result = rescored(prepared, store.lines(), result, settings)
-                say(f"{result['name']} at step {step}: already judged")
-            found.append(result)
+            key = content_hash([prepared.identity, checkpoint.fingerprint])
+            store = PredictionStore(workdir, prepared.name, checkpoint.step, key)
+            place = f"{prepared.name} at step {checkpoint.step}"
+            stored = store.result()
+            if stored is not None:
+                say(f"{place}: already judged")
+                yield _judged_again(prepared, store, stored, settings.resamples)
+                continue
+            done = store.done()
+            if done:
+                say(f"{place}: going on after {len(done)} of {len(prepared.examples)} examples")
+            left = [i for i in share.of(len(prepared.examples)) if i not in done]
+            if left and params is None:
+                params = checkpoint.load()
+            for batch in _answered(prepared, decoder, params, left, settings.batch_size):
+                store.add(batch)
+                done |= {one["index"]: one for one in batch}
+                progress(prepared.name, checkpoint.step, len(done), len(prepared.examples))
+            if share != WHOLE:
+                say(
+                    f"{place}: share {share.index + 1}/{share.hosts} is decoded; when all are, the "
+                    "same command without --share scores them"
+                )
+                continue
+            lines = [done[i] for i in range(len(prepared.examples))]
+            result = judge(prepared, lines, settings.resamples)
+            yield store.finish(lines, {"step": checkpoint.step, **result})
+
+
+def _judged_again(
+    prepared: Prepared, store: PredictionStore, stored: Result, resamples: int
+) -> Result:
+    """A stored result; scored again where other metrics or draws are asked for than stand in it, or
+    a function of the user's, which may have changed."""
+    names = list(prepared.metrics)
+    own = any(":" in name for name in names)
+    if stored["resamples"] == resamples and stored["metrics"] == names and not own:
+        return stored
+    lines = store.lines()
+    return store.finish(lines, {"step": stored["step"], **judge(prepared, lines, resamples)})
+
+
+def evaluate_tasks(
+    tasks: Sequence[Prepared],
+    decoder: Decoder,
+    params: Params,
+    step: int,
+    settings: Judging,
+    *,
+    workdir: str = "",
+    stop: object = False,
+    progress: Progress = silent,
+) -> dict[str, dict[str, float]]:
+    """Judges a model as it stands, as a training loop does at a step.
+
+    tasks: from `prepare`, once, with the model's tokenizer. decoder: from `make_decoder`, once, on
+    the mesh that params are sharded over; its programs are compiled at the first call and serve
+    every later one. workdir: also writes `predictions/NAME/STEP.jsonl` and `STEP.json` (the first
+    process alone), "" nothing. stop: when it becomes true the batch in hand is the last; progress
+    is called after each batch, a sign of life for a watchdog.
+    Returns {task name: {score: value, "invalid": count, "examples": count}} of the tasks that were
+    finished: the values of a metrics row of split `eval/TASK`; an undefined score is NaN. Every
+    process calls it with the same tasks; all return the same. settings.resamples=0 saves the time
+    of intervals, which only the files hold.
+    """
+    found = {}
+    for prepared in tasks:
+        lines: dict[int, Line] = {}
+        total = len(prepared.examples)
+        for batch in _answered(prepared, decoder, params, range(total), settings.batch_size):
+            lines |= {one["index"]: one for one in batch}
+            progress(prepared.name, step, len(lines), total)
+            if stop:
+                break
+        if len(lines) < total:
+            break
+        ordered = [lines[i] for i in range(total)]
+        result = {"step": step, **judge(prepared, ordered, settings.resamples)}
+        if workdir and jax.process_index() == 0:
+            PredictionStore(workdir, prepared.name, step, prepared.identity).finish(ordered, result)
+        scores = {k: float("nan") if v is None else v for k, v in result["scores"].items()}
+        counts = {key: result[key] for key in ("invalid", "examples")}
+        found[prepared.task.name] = {**scores, **counts}
     return found
 
 
-def evaluate(
-    prepared: Prepared,
-    decoder: Decoder | None,
-    params: Params | None,
-    step: int,
-    settings: Evaluation,
-    store: PredictionStore | None = None,
-    done: dict[int, Line] | None = None,
-    say: Callable[[str], None] = lambda text: None,
-) -> Result:
-    """Judges one task: decodes the examples that are not in `done` (index -> line), and scores.
-
-    store: keeps each batch as it comes and the result at the end; None keeps nothing.
-    Returns {task, name, split, step, examples, invalid, truncated, scores, intervals, ...}.
-    """
-    name, lines = store_name(prepared), dict(done or {})
-    left = [i for i in range(len(prepared.examples)) if i not in lines]
-    if lines and left:
-        say(f"{name} at step {step}: going on after {len(lines)} of {len(prepared.examples)}")
-    for batch in _answered(prepared, decoder, params, left, settings.batch_size):
-        if store is not None:
-            store.add(batch)
-        lines |= {line["index"]: line for line in batch}
-        say(f"{name} at step {step}: {len(lines)} of {len(prepared.examples)}")
-    ordered = [lines[i] for i in range(len(prepared.examples))]
-    result = {
-        "task": prepared.task.name,
-        "name": name,
-        "split": prepared.split,
-        "step": step,
-        "examples": len(ordered),
-        "truncated": prepared.truncated,
-        "data": prepared.data,
-        "decoding": _described(prepared),
-        **_judgement(prepared, ordered, settings.resamples),
-    }
-    if store is not None:
-        store.finish(ordered, result)
-    return result
-
-
-def rescored(prepared: Prepared, lines: list[Line], result: Result, settings: Evaluation) -> Result:
-    """A stored result with intervals from as many draws as are asked for now."""
-    if result["resamples"] == settings.resamples:
-        return result
-    return {**result, **_judgement(prepared, lines, settings.resamples)}
-
-
-def _described(prepared: Prepared) -> str:
-    if prepared.ranked:
-        return "ranked choices"
-    return repr(prepared.decoding) if prepared.decoding else "likelihood of the targets"
-
-
 def _answered(
-    prepared: Prepared, decoder, params, indices: list[int], batch_size: int
+    prepared: Prepared, decoder: Decoder, params, indices: Sequence[int], batch_size: int
 ) -> Iterator[list[Line]]:
     """Lines of batches of the examples at `indices`, as soon as each is there."""
     for batch in _predicted(prepared, decoder, params, indices, batch_size):
@@ -116,94 +148,35 @@ def _answered(
             targets = [prepared.targets[i] for i, _, _ in batch]
             scored = score(decoder, params, rows, targets, batch_size=batch_size)
         yield [
-            _line(prepared, index, text, own, likelihood)
+            line(prepared, index, text, own, likelihood)
             for (index, text, own), likelihood in zip(batch, scored, strict=True)
         ]
 
 
 def _predicted(
-    prepared: Prepared, decoder, params, indices: list[int], batch_size: int
+    prepared: Prepared, decoder: Decoder, params, indices: Sequence[int], batch_size: int
 ) -> Iterator[list[tuple[int, str, float | None]]]:
     """Batches of (index, text, its log-probability)."""
-    rows = [prepared.rows[i] for i in indices]
-    if prepared.decoding is not None and rows:
+    if prepared.decoding is not None:
+        if not indices:
+            return
+        rows = [prepared.rows[i] for i in indices]
         for done in decode_each(
             decoder, params, rows, prepared.decoding, batch_size=batch_size, numbers=indices
         ):
             yield [(indices[i], outputs[0].text, outputs[0].score) for i, outputs in done]
         return
+    eos_id = decoder.tokenizer.vocabulary.eos_id
     for first in range(0, len(indices), batch_size):
         part = indices[first : first + batch_size]
         if not prepared.ranked:
             yield [(index, "", None) for index in part]
             continue
         choices = [prepared.examples[i].choices for i in part]
-        vocabulary = decoder.tokenizer.vocabulary
-        encoded = [
-            [[*ids, vocabulary.eos_id] for ids in decoder.tokenizer.encode(of)] for of in choices
-        ]
-        ranked = rank(
-            decoder, params, [prepared.rows[i] for i in part], encoded, batch_size=batch_size
-        )
+        encoded = [[[*ids, eos_id] for ids in decoder.tokenizer.encode(of)] for of in choices]
+        rows = [prepared.rows[i] for i in part]
+        ranked = rank(decoder, params, rows, encoded, batch_size=batch_size)
         yield [
             (index, of[r.best], r.scores[r.best])
             for index, of, r in zip(part, choices, ranked, strict=True)
         ]
-
-
-def _line(prepared: Prepared, index: int, text: str, own: float | None, likelihood) -> Line:
-    example = prepared.examples[index]
-    scores = {} if own is None else {"log_probability": own}
-    if likelihood is not None:
-        scores["target_log_likelihood"] = likelihood.score
-        scores["target_tokens"] = len(likelihood.log_probabilities)
-    written = prepared.decoding is not None or prepared.ranked
-    return {
-        "index": index,
-        "id": example.id,
-        "input": example.input,
-        "target": example.target,
-        "prediction": text,
-        "truth": example.truth,
-        "value": prepared.task.read(text, example) if written else None,
-        "group": example.group,
-        "classes": len(example.choices),
-        "scores": scores,
-    }
-
-
-def judged(lines: Sequence[Line]) -> list[Judged]:
-    """The lines of a predictions file as metrics take them."""
-    return [
-        Judged(
-            truth=tuple(line["truth"]) if isinstance(line["truth"], list) else line["truth"],
-            value=line["value"],
-            group=tuple(line["group"]),
-            classes=line["classes"],
-            target=line["target"],
-            log_likelihood=line["scores"].get("target_log_likelihood"),
-            tokens=line["scores"].get("target_tokens", 0),
-        )
-        for line in lines
-    ]
-
-
-def _judgement(prepared: Prepared, lines: list[Line], resamples: int) -> dict[str, Any]:
-    """{invalid, resamples, scores, intervals}; without labels there are no scores."""
-    written = prepared.decoding is not None or prepared.ranked
-    invalid = sum(line["value"] is None for line in lines) if written else 0
-    scores: dict[str, float | None] = {}
-    bounds: dict[str, list[float | None]] = {}
-    if prepared.labelled:
-        found = judged(lines)
-        for metric in prepared.metrics.values():
-            rows = metric.rows(found)
-            scores |= {name: _finite(value) for name, value in metric.scores(rows).items()}
-            for name, interval in intervals(metric, rows, resamples).items():
-                bounds[name] = [_finite(bound) for bound in interval]
-    return {"invalid": invalid, "resamples": resamples, "scores": scores, "intervals": bounds}
-
-
-def _finite(value: float) -> float | None:
-    """JSON has no NaN: an undefined score is null."""
-    return value if math.isfinite(value) else None

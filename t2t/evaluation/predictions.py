@@ -1,75 +1,75 @@
-"""Predictions on disk: `predictions/TASK/STEP.jsonl`, a line an example, and what they scored.
+"""Predictions on disk: `predictions/NAME/STEP.jsonl`, a line an example, and what they scored.
 
-While a task is decoded every batch is a file of its own in `STEP.parts-IDENTITY/`, whole or not
-there; a run that is killed goes on from them. The lines are joined at the end, then the scores are
-written to `STEP.json`, then the parts are deleted.
+While a task is decoded every batch is a file of its own in `STEP.parts-KEY/`, whole or not there; a
+run that is killed goes on from them, and so do several hosts that share the examples. The lines are
+joined at the end, then the scores are written to `STEP.json`, then the parts are deleted.
 """
 
 import json
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import fsspec
 
 from t2t.data import files
-from t2t.errors import Failure, UserError
-from t2t.evaluation.prepared import Prepared
+from t2t.errors import Failure, UserError, nearest
+from t2t.evaluation.judgement import Line, Result
 
 FOLDER = "predictions"
 
 
 class PredictionStore:
-    """The predictions of one task at one step."""
+    """The predictions of one task at one step.
 
-    def __init__(self, workdir: str, name: str, step: int, identity: str):
+    key: a hash of all that they depend on, the checkpoint's parameters too; what is found under
+    another key is not used.
+    """
+
+    def __init__(self, workdir: str, name: str, step: int, key: str):
         self.base = f"{workdir}/{FOLDER}/{name}/{step}"
-        self.identity = identity
-        self._parts = f"{self.base}.parts-{identity}"
+        self.key = key
+        self._parts = f"{self.base}.parts-{key}"
 
-    def result(self) -> dict[str, Any] | None:
-        """What was scored before, where it was of these very examples and settings."""
+    def result(self) -> Result | None:
+        """What was scored before, where it has this key."""
         found = read_json(f"{self.base}.json")
-        if found and found.get("identity") == self.identity and _exists(f"{self.base}.jsonl"):
+        if found and found.get("key") == self.key and _exists(f"{self.base}.jsonl"):
             return found
         return None
 
-    def lines(self) -> list[dict[str, Any]]:
+    def lines(self) -> list[Line]:
         """The joined lines, in the order of the examples."""
         return read_lines(f"{self.base}.jsonl")
 
-    def done(self) -> dict[int, dict[str, Any]]:
-        """What earlier runs decoded, by the example's index."""
+    def done(self) -> dict[int, Line]:
+        """What was decoded so far, by the example's index."""
         return {
             line["index"]: line
             for part in _listed(self._parts, ".jsonl")
             for line in read_lines(part)
         }
 
-    def add(self, lines: list[dict[str, Any]]) -> None:
-        """Keeps a batch. A batch is named by its first example: none is decoded twice."""
+    def add(self, lines: Sequence[Line]) -> None:
+        """Keeps a batch, in a file named by its first example, which no other batch holds."""
         path = f"{self._parts}/{min(line['index'] for line in lines)}.jsonl"
         files.write_bytes(path, _as_jsonl(lines))
 
-    def finish(self, lines: list[dict[str, Any]], result: dict[str, Any]) -> None:
-        """Joins all lines, writes what they scored, and deletes the parts."""
+    def finish(self, lines: Sequence[Line], result: Result) -> Result:
+        """Joins all lines, writes what they scored, and deletes the parts; returns what it wrote."""
+        result = {**result, "key": self.key}
         files.write_bytes(f"{self.base}.jsonl", _as_jsonl(lines))
-        text = json.dumps({"identity": self.identity, **result}, indent=1, allow_nan=False) + "\n"
+        text = json.dumps(result, indent=1, allow_nan=False) + "\n"
         files.write_bytes(f"{self.base}.json", text.encode())
         filesystem, inner = _filesystem(self._parts)
         if filesystem.exists(inner):
             filesystem.rm(inner, recursive=True)
+        return result
 
 
-def store_name(prepared: Prepared) -> str:
-    """The task's folder: its name, and the split where it is not the usual one."""
-    usual = prepared.split == prepared.task.judged
-    return prepared.task.name if usual else f"{prepared.task.name}.{prepared.split}"
-
-
-def _as_jsonl(lines: list[dict[str, Any]]) -> bytes:
-    return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode(
-        errors="replace"
-    )
+def _as_jsonl(lines: Sequence[Line]) -> bytes:
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    return text.encode(errors="replace")  # half a surrogate pair is no UTF-8
 
 
 def _filesystem(path: str):
@@ -99,7 +99,7 @@ def read_json(path: str) -> dict[str, Any] | None:
         raise Failure(f"{path}: is damaged ({error}); remove it and run again") from error
 
 
-def read_lines(path: str) -> list[dict[str, Any]]:
+def read_lines(path: str) -> list[Line]:
     """The objects of a JSONL file of ours. Raises Failure where it is damaged."""
     try:
         return [json.loads(line) for line in files.read_bytes(path).splitlines()]
@@ -107,13 +107,13 @@ def read_lines(path: str) -> list[dict[str, Any]]:
         raise Failure(f"{path}: is damaged ({error}); remove it and run again") from error
 
 
-def results(workdir: str) -> list[dict[str, Any]]:
-    """Every result of a run, by task and step."""
+def results(workdir: str) -> list[Result]:
+    """Every result of a run, by name and step."""
     filesystem, inner = _filesystem(f"{workdir}/{FOLDER}")
     if not filesystem.isdir(inner):
         return []
     found = []
-    for entry in sorted(filesystem.ls(inner, detail=False)):
+    for entry in filesystem.ls(inner, detail=False):
         name = entry.rstrip("/").rsplit("/", 1)[-1]
         for path in _listed(f"{workdir}/{FOLDER}/{name}", ".json"):
             result = read_json(path)
@@ -122,9 +122,17 @@ def results(workdir: str) -> list[dict[str, Any]]:
     return sorted(found, key=lambda result: (result["name"], result["step"]))
 
 
-def newest(workdir: str, name: str) -> dict[str, Any]:
-    """The result of a task's newest step (TASK, or TASK.SPLIT). Raises UserError where none is."""
-    mine = [result for result in results(workdir) if result["name"] == name]
+def newest(workdir: str, name: str, step: int | None = None) -> Result:
+    """A result by name, of its newest step unless told. Raises UserError where none is."""
+    every = results(workdir)
+    mine = [result for result in every if result["name"] == name]
     if not mine:
-        raise UserError(f"{workdir}: has no predictions of {name}; run t2t eval there first")
-    return max(mine, key=lambda result: result["step"])
+        raise UserError(
+            f"{workdir}: has no predictions of {name}{nearest(name, {r['name'] for r in every})}; "
+            "run t2t eval there first"
+        )
+    of_step = [result for result in mine if step in (None, result["step"])]
+    if not of_step:
+        steps = ", ".join(str(result["step"]) for result in mine)
+        raise UserError(f"{workdir}: has predictions of {name} at step {steps}, not {step}")
+    return max(of_step, key=lambda result: result["step"])

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 
 from t2t.data import files
 from t2t.evaluation.averages import averages
-from t2t.evaluation.evaluate import Result
+from t2t.evaluation.judgement import Result
 from t2t.evaluation.predictions import FOLDER
 from t2t.evaluation.resampling import Difference
+from t2t.tasks.catalog import TASKS
 
 HEADER = ("task", "step", "metric", "score", "low", "high", "examples", "invalid", "hash")
+COMPARED = ("task", "metric", "first", "second", "difference", "p", "examples")
 
 
 def rows(results: Sequence[Result]) -> list[tuple[str, ...]]:
@@ -25,21 +27,26 @@ def rows(results: Sequence[Result]) -> list[tuple[str, ...]]:
             found.append((*place, name, _number(score), *map(_number, bounds), *common))
         if not result["scores"]:
             found.append((*place, "(no labels)", "", "", "", *common))
-    for step in sorted({result["step"] for result in results}):
-        for name, value in step_averages(results, step).items():
-            found.append((name, str(step), "average", _number(value), "", "", "", "", ""))
+    for one in suite_averages(results):
+        name = ".".join(filter(None, (one["suite"], one["variant"])))
+        found.append((name, str(one["step"]), "average", _number(one["average"]), *[""] * 5))
     return found
 
 
-def step_averages(results: Sequence[Result], step: int) -> dict[str, float]:
-    """The benchmark averages of one step."""
-    return averages(
-        {
-            result["name"]: {k: v for k, v in result["scores"].items() if v is not None}
-            for result in results
-            if result["step"] == step
-        }
-    )
+def suite_averages(results: Sequence[Result]) -> list[dict]:
+    """The averages of benchmarks whose usual splits were judged whole: {suite, step, variant,
+    average} each."""
+    groups: dict[tuple[int, str], dict] = {}
+    for result in results:
+        task = TASKS.get(result["task"])
+        if task is not None and result["split"] == task.judged and "limit" not in result["variant"]:
+            defined = {k: v for k, v in result["scores"].items() if v is not None}
+            groups.setdefault((result["step"], result["variant"]), {})[task.name] = defined
+    return [
+        {"suite": suite, "step": step, "variant": variant, "average": average}
+        for (step, variant), scores in sorted(groups.items())
+        for suite, average in averages(scores).items()
+    ]
 
 
 def _number(value: float | None) -> str:
@@ -67,18 +74,11 @@ def write(workdir: str, results: Sequence[Result]) -> None:
     body = rows(results)
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([HEADER, *body])
-    steps = sorted({result["step"] for result in results})
-    content = {
-        "results": list(results),
-        "averages": {str(step): step_averages(results, step) for step in steps},
-    }
+    content = {"results": list(results), "averages": suite_averages(results)}
     base = f"{workdir}/{FOLDER}/scores"
     files.write_bytes(f"{base}.json", (json.dumps(content, indent=1) + "\n").encode())
     files.write_bytes(f"{base}.csv", text.getvalue().encode())
     files.write_bytes(f"{base}.md", markdown(HEADER, body).encode())
-
-
-COMPARED = ("task", "metric", "first", "second", "difference", "p", "examples")
 
 
 def compared_rows(found: Sequence[tuple[str, int, dict[str, Difference]]]) -> list[tuple[str, ...]]:

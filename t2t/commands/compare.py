@@ -1,0 +1,67 @@
+"""`t2t compare`: is the difference between two runs' predictions more than chance?"""
+
+import json
+import os
+
+from t2t.commands.options import at_least
+from t2t.errors import UserError
+
+
+def add_arguments(parser) -> None:
+    parser.add_argument(
+        "runs",
+        nargs="*",
+        metavar="RUN[@STEP]",
+        help="two run directories that t2t eval judged (default step: the newest judged)",
+    )
+    parser.add_argument(
+        "--tasks",
+        default="",
+        metavar="A,B,...",
+        help="TASK[.SPLIT][.VARIANT], as in their predictions/ (default: all that both have)",
+    )
+    parser.add_argument(
+        "--resamples", type=at_least(1), default=10_000, help="exchanges of the test (10000)"
+    )
+    parser.add_argument("--output", default="", metavar="FILE.json", help="write it there too")
+
+
+def execute(options, _overrides) -> None:
+    from t2t.data import files
+    from t2t.evaluation import tables
+    from t2t.evaluation.comparison import compare, names_in_both
+
+    if len(options.runs) != 2:
+        raise UserError(f"compare takes two runs, got {len(options.runs)}; see t2t compare --help")
+    first, second = map(_judgement, options.runs)
+    names = [name for name in options.tasks.split(",") if name] or names_in_both(first, second)
+    found = compare(first, second, names, options.resamples)
+    if options.output:
+        content = {
+            "first": first._asdict(),
+            "second": second._asdict(),
+            "resamples": options.resamples,
+            "tasks": {
+                name: {
+                    "examples": count,
+                    "scores": {score: d._asdict() for score, d in differences.items()},
+                }
+                for name, count, differences in found
+            },
+        }
+        files.write_bytes(options.output, (json.dumps(content, indent=1) + "\n").encode())
+    print(f"first: {options.runs[0]}\nsecond: {options.runs[1]}")
+    print("\n".join(tables.screen(tables.COMPARED, tables.compared_rows(found))))
+    print(
+        f"p: how often {options.resamples} random exchanges of examples between the two differ as "
+        "much (two-sided; below 0.05 is unlikely to be chance)"
+    )
+
+
+def _judgement(text: str):
+    from t2t.evaluation.comparison import Judgement
+
+    workdir, _, step = text.rpartition("@")
+    if not workdir or not step.isdigit() or os.path.isdir(text):
+        return Judgement(text.rstrip("/"))
+    return Judgement(workdir.rstrip("/"), int(step))
