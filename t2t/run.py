@@ -10,7 +10,6 @@ import json
 import math
 import os
 import re
-import sys
 
 import fsspec
 
@@ -38,6 +37,7 @@ from t2t.training.initial_config import FromRun, FromT5X, Initial
 from t2t.training.optimizer_config import Optimizer
 from t2t.training.schedule_config import Cosine, Linear, Schedule
 from t2t.training.scores import check_metrics
+from t2t.versions import versions
 
 CONFIG = "config.json"
 _NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR)
@@ -380,28 +380,3 @@ def open_directory(run: Run, workdir: str) -> dict:
     check_directory(run, workdir)
     save(run, workdir, {"versions": versions(), "hardware": hardware()})
     return {"config": schema.to_json(run), "versions": versions()}
-
-
-def versions() -> dict[str, str]:
-    """Returns the versions of Python and of every library that a result can depend on."""
-    from importlib import metadata
-
-    names = (
-        "t2t",
-        "jax",
-        "jaxlib",
-        "flax",
-        "optax",
-        "orbax-checkpoint",
-        "grain",
-        "numpy",
-        "sentencepiece",
-        "tensorstore",
-    )
-    found = {"python": sys.version.split()[0]}
-    for name in names:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found

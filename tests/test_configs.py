@@ -30,6 +30,8 @@ PARAMETERS = {
     **{f"{'t5_1_0' if f == 't5' else f}:{s}": n for f, sizes in FAMILIES.items() for s, n in sizes.items()},
     "books_small": FAMILIES["t5_1_1"]["small"],
     "books_small:tiny": TINY_BOOKS,
+    "sst2": TINY_BOOKS,
+    "sst2:small": FAMILIES["t5_1_1"]["small"],
     "quickstart": None,  # sizes of our own
     "overfit": None,
 }  # fmt: skip

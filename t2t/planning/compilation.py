@@ -15,6 +15,7 @@ import numpy as np
 
 from t2t import schema
 from t2t.errors import Failure, UserError
+from t2t.models.partition import join
 from t2t.monitoring import flops
 from t2t.monitoring.model_table import parameter_count, path_name
 from t2t.objectives.implementations import implementation
@@ -80,11 +81,14 @@ def report(run: Run, wanted: topology.Topology, quick: bool = False) -> dict:
         "devices": wanted.devices,
         "mesh": {axis: size for axis, size in mesh.items() if size > 1},
         "batch": int(batch["targets"].shape[0]),
-        "parameters": parameter_count(built.shapes["params"]),
+        "parameters": parameter_count(built.parameters),
         "memory_bytes": _or_none(wanted.generation.memory),
         "bytes": _state_bytes(run, built, batch),
         "unsharded": sharding.unsharded(
-            built.axes["params"], built.shapes["params"], built.mesh, built.model.units
+            join(built.axes["params"], built.axes["frozen"]),
+            built.parameters,
+            built.mesh,
+            built.model.units,
         ),
         "unfactored": _unfactored(run, built),
         "step_flops": _step_flops(run, batch),
