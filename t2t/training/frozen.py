@@ -34,19 +34,36 @@ def keep_frozen(workdir: str, frozen: dict) -> int:
     return found
 
 
-def read_frozen(workdir: str, wanted: dict, fingerprint: int, say: Callable[[str], None]) -> dict:
+def read_frozen(
+    workdir: str,
+    wanted: dict,
+    fingerprint: int,
+    say: Callable[[str], None],
+    whole: bool = True,
+) -> dict:
     """Returns the frozen parameters of a run, like `wanted` (ShapeDtypeStructs with shardings).
 
-    fingerprint: the one that the run's checkpoint says. Raises: Failure where they are damaged or
+    fingerprint: the one that the run's checkpoint says. whole: there must be no others. Raises: Failure where they are damaged or
     not those; UserError where names or shapes differ.
     """
     folder = _folder(workdir)
-    _, state, _, _ = read_newest(folder, {"frozen": wanted}, 0, within="frozen/", say=say)
+    _, state, _, _ = read_newest(
+        folder, {"frozen": wanted}, 0, within="frozen/" if whole else None, say=say
+    )
     if _fingerprint(folder) != fingerprint:
         raise Failure(
             f"{folder}: holds other parameters than those beside which {workdir} was trained"
         )
     return state["frozen"]
+
+
+def leaves_of_frozen(workdir: str) -> dict:
+    """Returns what the manifest says of the frozen leaves, by name without `frozen/`; {}: none."""
+    folder = _folder(workdir)
+    if not steps_in(folder):
+        return {}
+    leaves = read_manifest(folder, 0)["leaves"]
+    return {name.removeprefix("frozen/"): leaf for name, leaf in leaves.items()}
 
 
 def _folder(workdir: str) -> str:

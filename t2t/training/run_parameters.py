@@ -46,12 +46,16 @@ def manifest_of(workdir: str, step: int | None) -> dict:
 
 
 def read_parameters(
-    workdir: str, step: int | None, wanted: dict, say: Callable[[str], None]
+    workdir: str,
+    step: int | None,
+    wanted: dict,
+    say: Callable[[str], None],
+    whole: bool = True,
 ) -> tuple[int, dict]:
     """Returns (step, parameters) of a run's checkpoint; step None: the newest sound one.
 
     wanted: the parameters of a model without adapters, ShapeDtypeStructs with shardings; arrays are
-    read straight onto those and cast leaf by leaf.
+    read straight onto those and cast leaf by leaf. whole: the run must have no others.
     Raises: UserError naming every leaf that is missing, of another shape or not wanted; Failure
     where nothing sound is there.
     """
@@ -60,25 +64,28 @@ def read_parameters(
     kept_apart = record.get("frozen")
     trained, frozen = partition(wanted, lambda n: kept_apart is None or f"params/{n}" in there)
     adapters = _adapters(there, wanted)
-    step, state, _, _ = read_newest(
-        checkpoints_of(workdir),
-        {"params": join(trained, adapters)},
-        step,
-        within="params/",
-        say=say,
-    )
-    adapters, params = partition(state["params"], is_adapter)
-    if kept_apart is not None:
-        params = join(params, read_frozen(workdir, frozen, kept_apart, say))
-    if adapters:
+    adapted, params = {}, {}
+    if trained or adapters:
+        step, state, _, _ = read_newest(
+            checkpoints_of(workdir),
+            {"params": join(trained, adapters)},
+            step,
+            within="params/" if whole else None,
+            say=say,
+        )
+        adapted, params = partition(state["params"], is_adapter)
+    if frozen:
+        params = join(params, read_frozen(workdir, frozen, kept_apart, say, whole))
+    if adapted:
         scale = LoRA(**record["config"]["training"]["lora"]).scale
-        params = jax.jit(merge_lora, static_argnums=2)(params, adapters, scale)
+        params = jax.jit(merge_lora, static_argnums=2)(params, adapted, scale)
     return step, params
 
 
 def _adapters(there: dict, wanted: dict) -> dict:
-    """Returns the shapes of a checkpoint's adapters, whole on every device: they are small."""
-    places = next(iter(named_leaves(wanted).values())).sharding
+    """Returns the shapes of the adapters of wanted kernels, whole on every device: they are small."""
+    kernels = named_leaves(wanted)
+    places = next(iter(kernels.values())).sharding
     if isinstance(places, jax.sharding.NamedSharding):
         places = jax.sharding.NamedSharding(places.mesh, jax.sharding.PartitionSpec())
     return nested(
@@ -87,6 +94,11 @@ def _adapters(there: dict, wanted: dict) -> dict:
                 tuple(leaf["shape"]), leaf["dtype"], sharding=places
             )
             for name, leaf in there.items()
-            if name.startswith("params/") and is_adapter(name)
+            if is_adapter(name) and _kernel_of(name) in kernels
         }
     )
+
+
+def _kernel_of(adapter: str) -> str:
+    """Returns the kernel beside which an adapter of a checkpoint, 'params/.../lora/a', stands."""
+    return adapter.removeprefix("params/").rpartition("/lora/")[0] + "/kernel"

@@ -21,10 +21,12 @@ from t2t.training.checkpoint_reading import (
     checksum,
     nested,
     read_manifest,
-    restore_parameters,
     steps_in,
+    to_stderr,
 )
 from t2t.training.fingerprints import fingerprint_of_run
+from t2t.training.frozen import leaves_of_frozen
+from t2t.training.run_parameters import read_parameters
 
 _BLOCK_BYTES = 1 << 26
 _HANDLERS = "orbax.checkpoint._src.handlers"
@@ -129,7 +131,7 @@ def stored_parameters(
 ) -> tuple[int, dict[Path, StoredTensor]]:
     """Returns (step, parameters as views): of the step asked for, or of the newest with a manifest.
 
-    A leaf is restored whole, and verified, when a part of it is first read; it is kept until
+    LoRA's adapters are merged. A leaf is restored whole, and verified, when a part of it is first read; it is kept until
     another is. Raises: UserError where there is no such step, or it holds another model.
     """
     steps = steps_in(directory)
@@ -137,6 +139,8 @@ def stored_parameters(
         there = ", ".join(map(str, steps)) or "no checkpoint"
         raise UserError(f"{directory}: holds {there}{'' if step is None else f', not step {step}'}")
     step, known = _readable(directory, steps if step is None else [step])
+    workdir = os.path.dirname(directory)
+    known |= {f"params/{name}": leaf for name, leaf in leaves_of_frozen(workdir).items()}
     kept: dict[Path, np.ndarray] = {}
 
     def whole(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
@@ -146,7 +150,7 @@ def stored_parameters(
 
             place = jax.sharding.SingleDeviceSharding(jax.local_devices(backend="cpu")[0])
             wanted = {"/".join(path): jax.ShapeDtypeStruct(shape, dtype, sharding=place)}
-            restored = restore_parameters(directory, step, nested(wanted))
+            _, restored = read_parameters(workdir, step, nested(wanted), to_stderr, whole=False)
             kept[path] = np.asarray(jax.tree.leaves(restored)[0])
         return kept[path]
 

@@ -27,12 +27,13 @@ MESH = ["--config.mesh.data=2", "--config.mesh.fsdp=2", "--config.mesh.tensor=2"
 class Command:
     """`t2t train` of the tiny run, in a process group of its own."""
 
-    def __init__(self, folder: pathlib.Path, devices: int):
+    def __init__(self, folder: pathlib.Path, devices: int, *more: str):
         self.folder, self.workdir = folder, folder / "run"
         self._command = [str(pathlib.Path(sys.executable).with_name("t2t")), "train"]
         self._command += [f"--config={RECIPE}:{folder / 'text.txt'}", f"--workdir={self.workdir}"]
         self._command += [f"--config.training.steps={STEPS}", "--config.checkpoints.every_steps=3"]
         self._command += ["--config.evaluation.every_steps=10", *(MESH if devices > 1 else [])]
+        self._command += more
         flags = f"--xla_force_host_platform_device_count={devices}"
         self._environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
 
@@ -127,5 +128,39 @@ def test_ten_kills_end_where_an_undisturbed_run_does(tmp_path, name):
     assert killed.hashes() == undisturbed.hashes()
     places = [(row["step"], row["split"]) for row in killed.rows()]
     assert len(places) == len(set(places)), "no metric row twice"
+    wanted = {(row["step"], row["split"]): row["loss"] for row in undisturbed.rows()}
+    assert {(row["step"], row["split"]): row["loss"] for row in killed.rows()} == wanted
+
+
+@pytest.mark.parametrize("name", DEVICES)
+def test_kills_of_a_fine_tuning_end_where_an_undisturbed_one_does(tmp_path, name):
+    """LoRA from another run, killed before its first checkpoint, while saving and between."""
+    base = tmp_path / "base"
+    base.mkdir()
+    write_text(base, 100_000)
+    pretrained = Command(base, DEVICES[name], "--config.training.steps=4")
+    pretrained.finish()
+    commands = {}
+    for kind in ("undisturbed", "killed"):
+        folder = tmp_path / kind
+        folder.mkdir()
+        write_text(folder, 100_000)
+        commands[kind] = Command(
+            folder,
+            DEVICES[name],
+            f"--config.initial=FromRun({str(pretrained.workdir)!r})",
+            *("--config.training.lora=LoRA(rank=2,dropout=0.1)", "--config.optimizer=AdamW"),
+            "--config.training.layer_decay=0.9",
+        )
+    undisturbed, killed = commands["undisturbed"], commands["killed"]
+    undisturbed.finish()
+    frozen = killed.workdir / "frozen"
+    hits = [killed.kill_when(lambda: any(frozen.glob("*orbax-checkpoint-tmp*")))]
+    hits.append(killed.kill_when(killed.saving))
+    hits.append(killed.kill_when(killed.after_step(8), 0.02))
+    hits.append(killed.kill_when(killed.saving, 0.005))
+    assert all(hits)
+    killed.finish()
+    assert killed.hashes() == undisturbed.hashes()
     wanted = {(row["step"], row["split"]): row["loss"] for row in undisturbed.rows()}
     assert {(row["step"], row["split"]): row["loss"] for row in killed.rows()} == wanted

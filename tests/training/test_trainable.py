@@ -26,6 +26,7 @@ from t2t.training.leaf_names import named_leaves
 from t2t.training.optimizer_config import AdamW
 from t2t.training.restored import restored
 from t2t.training.schedule_config import Constant
+from t2t.training.streamed_checkpoint import stored_parameters
 from tests.tiny import get_config, write_text
 
 RECIPE = pathlib.Path(__file__).parent.parent / "tiny.py"
@@ -182,6 +183,10 @@ def test_a_lora_run_is_decoded_merged_and_begun_with(text, adapted, tmp_path, ca
         rtol=1e-4,
         atol=1e-5,
     )
+    _, leaves = stored_parameters(str(folder / "parts" / "checkpoints"), run.model)
+    for path, leaf in leaves.items():  # as `convert` reads it, a leaf at a time
+        found = leaf.read(tuple(slice(0, n) for n in leaf.shape))
+        np.testing.assert_array_equal(found, named_leaves(params)["/".join(path)])
     source = tmp_path / "in.txt"
     source.write_text("a line to go on from\n")
     workdir = folder / "parts"
