@@ -36,7 +36,7 @@ def runs(tmp_path):
 
 def test_the_test_is_that_of_the_kept_predictions(runs):
     assert names_in_both(*runs) == ["mine"]
-    ((name, count, found),) = compare(*runs, ["mine"], 500)
+    ((name, count, found),) = compare(*runs, ["mine"], 100)
     assert (name, count, list(found)) == ("mine", 40, ["accuracy", "f1"])
     assert (found["accuracy"].first, found["accuracy"].second) == (100.0, 75.0)
     accuracy = metric("accuracy", "test")
@@ -44,7 +44,7 @@ def test_the_test_is_that_of_the_kept_predictions(runs):
         accuracy.rows([Judged(t, t if good or i % 4 else 1 - t) for i, t in enumerate(TRUTHS)])
         for good in (True, False)
     ]
-    assert found["accuracy"] == paired_test(accuracy, *rows, 500)["accuracy"]
+    assert found["accuracy"] == paired_test(accuracy, *rows, 100)["accuracy"]
     assert found["accuracy"].p_value < 0.02
     ((_, _, same),) = compare(runs[0], runs[0], ["mine"], 50)
     assert same["f1"].p_value == 1.0
