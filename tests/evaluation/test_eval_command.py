@@ -287,7 +287,7 @@ def test_three_processes_share_a_task(tmp_path):
 def test_it_follows_a_run_to_its_last_step(tmp_path):
     """Checkpoints appear while it waits; it ends with the last step of the configuration, 12."""
     workdir = save_run(tmp_path, steps=(4,))
-    process = start(workdir, write_task(tmp_path, 8), "--follow", "--rank", "--resamples=0")
+    process = start(workdir, write_task(tmp_path, 8), "--follow", "--rank", "--resamples=9")
     deadline = time.monotonic() + 240
     while not (workdir / "predictions/colours.rank/4.json").exists():
         assert process.poll() is None and time.monotonic() < deadline
