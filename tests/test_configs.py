@@ -11,6 +11,7 @@ import pytest
 
 from t2t import cli, recipes
 from t2t import run as runs
+from t2t.data.source_config import Task
 from t2t.models.transformer import build
 from tests.models.test_parameter_counts import PUBLISHED
 
@@ -32,6 +33,7 @@ PARAMETERS = {
     "books_small:tiny": TINY_BOOKS,
     "sst2": TINY_BOOKS,
     "sst2:small": FAMILIES["t5_1_1"]["small"],
+    "finetune:sst2_sentences": FAMILIES["t5_1_1"]["small"],
     "quickstart": None,  # sizes of our own
     "overfit": None,
 }  # fmt: skip
@@ -77,7 +79,9 @@ def test_documented_commands_parse_and_load(name):
             runs.check_devices(run, 8)
         for path, _ in overrides:  # a command that names other data names all of it
             if path.startswith("data.train.corpora"):
-                assert run.data.evaluation[0].source.paths[0].startswith("DIR/")
+                source = run.data.evaluation[0].source
+                named = source.data if isinstance(source, Task) else source.paths[0]
+                assert named.startswith("DIR")
 
 
 @pytest.mark.parametrize("name", [s for s in PARAMETERS if ":" not in s])

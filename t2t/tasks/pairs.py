@@ -38,8 +38,9 @@ def _pairs(task: Task, source: source_config.Task) -> Iterator[tuple[str, str]]:
     found = examples(task, source.split, source.data, source.limit)
     for number, example in enumerate(found):
         if example.truth is None:
+            others = ", ".join(split for split in task.splits if split != source.split)
             raise UserError(
                 f"{_named(task, source)}: example {number} has no target, its split is not "
-                f"labelled; name another of {', '.join(task.splits)}"
+                f"labelled; name another (the task has {others or 'none'})"
             )
         yield example.input, example.target

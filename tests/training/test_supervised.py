@@ -1,11 +1,14 @@
 """A run on a task from the command line: one example a row or packed, resumed, sharded, mixed."""
 
+import dataclasses
 import json
 import pathlib
 
 import pytest
 
+from t2t import run as runs
 from t2t.cli import main
+from t2t.training.initial_config import FromRun
 from tests.tiny import write_text
 from tests.tiny_task import write_task
 
@@ -75,7 +78,7 @@ def test_going_on_in_the_middle_equals_never_stopping(train, packed):
 
 def test_eight_devices_learn_what_one_does(train, packed):
     mesh = (f"--config.mesh.{axis}=2" for axis in ("data", "fsdp", "tensor"))
-    _, rows = train(*PACKED, *mesh)
+    _, rows = train(*PACKED, *mesh, "--config.data.evaluation=()")
     assert losses(rows) == pytest.approx(losses(packed[1]), rel=1e-4)
     assert rows["train", 3]["tokens_per_second"] > 0
 
@@ -99,8 +102,21 @@ def test_text_and_tasks_train_together(train, task, tmp_path, capsys):
     assert saved["data"]["train"]["corpora"][1]["source"]["name"] == str(task)
 
 
+def test_the_recipe_takes_model_and_vocabulary_from_a_run(unpacked, task, capsys):
+    workdir, _ = unpacked
+    run = runs.load(f"finetune:{task}:{workdir}", [("objective.inputs_length", "128")])
+    base = runs.load_saved(str(workdir))
+    assert run.model == dataclasses.replace(base.model, dropout=0.1)
+    assert run.initial == FromRun(str(workdir)) and run.data.order == "packed"
+    assert (run.data.train.corpora[0].name, run.data.evaluation) == ("sums", ())
+    runs.check_inputs(run)
+    assert main(["inspect", f"--config=finetune:{task}:{workdir}", "--rows=1"]) == 0
+    said = capsys.readouterr().out
+    assert "encoder 512 tokens" in said and ": add " in said
+
+
 def test_a_vocabulary_can_be_trained_on_a_task(task, capsys):
-    small = "--config.tokenizer=TrainedSentencePiece(vocabulary_size=60,extra_ids=10)"
+    small = "--config.tokenizer=TrainedSentencePiece(vocabulary_size=64,kind='bpe',extra_ids=10)"
     assert main(["inspect", f"--config={RECIPE}:{task}", small, "--rows=2"]) == 0
     said = capsys.readouterr().out
     assert "targets pieces: " in said and ": add " in said and " more than " in said
@@ -147,7 +163,7 @@ def test_a_vocabulary_that_cannot_spell_the_task_is_refused(capsys, task, tmp_pa
         capsys,
         "prepare",
         f"--config={RECIPE}:{task}",
-        "--config.tokenizer=TrainedSentencePiece(vocabulary_size=60,extra_ids=10)",
+        "--config.tokenizer=TrainedSentencePiece(vocabulary_size=64,kind='bpe',extra_ids=10)",
         f"--config.data.evaluation=(Corpus('foreign',Task(own={own})),)",
     )
     assert "corpus 'foreign': the vocabulary is not made for it: it cannot spell" in line
