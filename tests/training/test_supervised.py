@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+import re
 
 import pytest
 
@@ -115,11 +116,28 @@ def test_the_recipe_takes_model_and_vocabulary_from_a_run(unpacked, task, capsys
     assert "encoder 512 tokens" in said and ": add " in said
 
 
-def test_a_vocabulary_can_be_trained_on_a_task(task, capsys):
-    small = "--config.tokenizer=TrainedSentencePiece(vocabulary_size=64,kind='bpe',extra_ids=10)"
-    assert main(["inspect", f"--config={RECIPE}:{task}", small, "--rows=2"]) == 0
-    said = capsys.readouterr().out
-    assert "targets pieces: " in said and ": add " in said and " more than " in said
+@pytest.fixture
+def lines(tmp_path) -> list[str]:
+    """Overrides: a task of prose, to be copied, and a vocabulary to be trained on it."""
+    prose = write_text(tmp_path).read_text(encoding="utf-8").splitlines()
+    table = tmp_path / "lines.csv"
+    rows = [line.replace('"', "'").strip() for line in prose if line.strip()]
+    table.write_text("text\n" + "".join(f'"{line}"\n' for line in rows), encoding="utf-8")
+    own = f"OwnTask('lines','copy: {{text}}','{{text}}',train='{table}')"
+    return [
+        "--config.tokenizer=TrainedSentencePiece(vocabulary_size=280,extra_ids=10)",
+        f"--config.data.train.corpora=(Corpus('lines',Task(own={own})),)",
+    ]
+
+
+def test_a_vocabulary_can_be_trained_on_a_task(task, lines, capsys):
+    tiny = [*lines, "--config.data.evaluation=()", "--config.objective.targets_length=24"]
+    assert main(["inspect", f"--config={RECIPE}:{task}", *tiny, "--rows=8"]) == 0
+    said = capsys.readouterr()
+    assert said.out.count("): copy: ") == 8
+    cut = re.search(r"([\d,]+) inputs and ([\d,]+) targets were too long and cut", said.err)
+    inputs, targets = (int(n.replace(",", "")) for n in cut.groups())
+    assert targets > inputs > 0 and "the target is cut from " in said.out
 
 
 def wrong(capsys, verb: str, *arguments: str) -> str:
@@ -156,14 +174,9 @@ def test_text_under_text_to_text_is_refused(capsys, task, tmp_path):
     assert "config.data.train.corpora[0]: 'text' is running text, and TextToText" in line
 
 
-def test_a_vocabulary_that_cannot_spell_the_task_is_refused(capsys, task, tmp_path):
+def test_a_vocabulary_that_cannot_spell_the_task_is_refused(capsys, task, lines, tmp_path):
     (tmp_path / "sums.csv").write_text("first,second,sum\n" + "один,два,три\n" * 20, "utf-8")
     own = f"OwnTask('sums','{{first}} {{second}}','{{sum}}',train='{tmp_path}/sums.csv')"
-    line = wrong(
-        capsys,
-        "prepare",
-        f"--config={RECIPE}:{task}",
-        "--config.tokenizer=TrainedSentencePiece(vocabulary_size=64,kind='bpe',extra_ids=10)",
-        f"--config.data.evaluation=(Corpus('foreign',Task(own={own})),)",
-    )
+    foreign = f"--config.data.evaluation=(Corpus('foreign',Task(own={own})),)"
+    line = wrong(capsys, "prepare", f"--config={RECIPE}:{task}", *lines, foreign)
     assert "corpus 'foreign': the vocabulary is not made for it: it cannot spell" in line
