@@ -131,8 +131,9 @@ def lines(tmp_path) -> list[str]:
 
 
 def test_a_vocabulary_can_be_trained_on_a_task(task, lines, capsys):
-    tiny = [*lines, "--config.data.evaluation=()", "--config.objective.targets_length=24"]
-    assert main(["inspect", f"--config={RECIPE}:{task}", *tiny, "--rows=8"]) == 0
+    short = ["--config.objective.inputs_length=40", "--config.objective.targets_length=24"]
+    arguments = [*lines, *short, "--config.data.evaluation=()"]
+    assert main(["inspect", f"--config={RECIPE}:{task}", *arguments, "--rows=8"]) == 0
     said = capsys.readouterr()
     assert said.out.count("): copy: ") == 8
     cut = re.search(r"([\d,]+) inputs and ([\d,]+) targets were too long and cut", said.err)
