@@ -6,10 +6,12 @@
 T5 v1.1 with one set of random float32 weights, prompts of 128 random tokens, 64 tokens written:
 nothing ends early in either system. Each runs in a process of its own and decodes when told to, so
 that the two take turns; token rows go in and token ids come out. Before a case is timed both must
-have written the same tokens.
+have written the same tokens. The load is the machine's, of the last quarter of an hour: on an idle
+one it is at most the number of cores.
 """
 
 import argparse
+import os
 import statistics
 import sys
 import tempfile
@@ -180,7 +182,8 @@ def report(options, size: str, device: dict, cases: list[dict]) -> None:
     )
     head = ("search, batch", "t2t tokens/s", "transformers", "times as fast", "compile s", "alike")
     results.show(title, rows, head)
-    figures = f"{size}, float32, {INPUTS} in, {OUTPUTS} out, tokens/s t2t against transformers: "
+    figures = f"{size}, float32, {INPUTS} in, {OUTPUTS} out, median of {options.pairs} pairs, load "
+    figures += f"{os.getloadavg()[2]:.1f}, tokens/s t2t against transformers: "
     figures += "; ".join(f"{r[0]}: {r[1]} / {r[2]} = **{r[3]}** (compile {r[4]} s)" for r in rows)
     where = results.machine() if device["kind"] == "cpu" else device["device"]
     used = results.versions("jax", "flax", "transformers", "torch")
