@@ -71,6 +71,8 @@ class Stack(nnx.Module):
     def start_cache(self, encoded: jax.Array, empty: jax.Array) -> tuple[LayerCache, ...]:
         """A cache a layer: `empty` [B, H, longest, D], and the keys of the encoded input [B, S, E]."""
         graph, state = nnx.split(self.layers)
+        # In the type that they are computed in: no step casts them again.
+        state = jax.tree.map(lambda leaf: leaf.astype(empty.dtype), state)
         return tuple(
             LayerCache(
                 KeyValues(empty, empty),
