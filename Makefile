@@ -29,8 +29,9 @@ quickstart: $(VENV)/.core
 lint: $(VENV)/.test
 	$(VENV)/bin/ruff check .
 
+# A file's tests share what its fixtures train: --dist loadfile makes that once.
 test: lint
-	$(VENV)/bin/python -m pytest -n $(WORKERS) -m 'not slow' tests
+	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile -m 'not slow' tests
 
 # Torch as an oracle, gangs of processes, kills: one after the other, since each takes both cores.
 test-slow: $(VENV)/.slow

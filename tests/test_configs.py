@@ -16,22 +16,22 @@ from t2t.models.transformer import build
 from tests.models.test_parameter_counts import PUBLISHED
 
 FOLDER = recipes.config_folder()
-# 9,012,992 by hand: 2 x 32,128 x 128 of vocabulary, 2 encoder layers of 4 x 128 x 128 + 3 x 128 x 256
-# + 2 x 128, 2 decoder layers of 8 x 128 x 128 + 3 x 128 x 256 + 3 x 128, two tables of 32 x 4 and two
-# norms of 128.
-TINY_BOOKS = (
-    2 * 32128 * 128
-    + 2 * (4 * 128**2 + 3 * 128 * 256 + 2 * 128)
-    + 2 * (8 * 128**2 + 3 * 128 * 256 + 3 * 128)
-    + 2 * 32 * 4
-    + 2 * 128
+# 14,846,976 by hand: twice 32,128 x 192 of vocabulary, 3 encoder layers, 2 decoder layers, two tables
+# of 32 x 6 and two norms of 192.
+TINY = (
+    2 * 32128 * 192
+    + 3 * (4 * 192**2 + 3 * 192 * 512 + 2 * 192)
+    + 2 * (8 * 192**2 + 3 * 192 * 512 + 3 * 192)
+    + 2 * 32 * 6
+    + 2 * 192
 )
 FAMILIES = {m.__name__.rpartition(".")[2]: sizes for m, sizes in PUBLISHED.items()}
 PARAMETERS = {
     **{f"{'t5_1_0' if f == 't5' else f}:{s}": n for f, sizes in FAMILIES.items() for s, n in sizes.items()},
     "books_small": FAMILIES["t5_1_1"]["small"],
-    "books_small:tiny": TINY_BOOKS,
-    "sst2": TINY_BOOKS,
+    "books_small:tiny": TINY,
+    "sst2": TINY,
+    "multi30k": TINY,
     "sst2:small": FAMILIES["t5_1_1"]["small"],
     "finetune:sst2_sentences": FAMILIES["t5_1_1"]["small"],
     "quickstart": None,  # sizes of our own
@@ -72,7 +72,9 @@ def test_documented_commands_parse_and_load(name):
     for command in found:
         program, *arguments = shlex.split(command)
         module, options, overrides = cli.parse(arguments)
-        assert (program, module.__name__) == ("t2t", "t2t.commands.train")
+        assert program == "t2t"
+        if module.__name__ != "t2t.commands.train":  # of the run that the commands before it made
+            continue
         assert options.config.partition(":")[0] == name
         run = runs.load(options.config, overrides)
         if run.mesh.fsdp > 1:

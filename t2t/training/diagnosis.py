@@ -18,7 +18,7 @@ def first_non_finite(run, state: dict, batch: dict) -> str | None:
     """Names the first activation, the loss, or the gradient that is not finite; None if all are.
 
     Activations are looked at in the order of the forward pass: the model hands every block's output
-    to `constrain`, so the n-th call belongs to the n-th place in the network.
+    to `constrain`, so the n-th call with one belongs to the n-th place in the network.
     """
     arch = dataclasses.replace(run.model, layers="unroll", remat="none")
     lora = run.training.lora
@@ -35,7 +35,8 @@ def first_non_finite(run, state: dict, batch: dict) -> str | None:
     seen: list = []
 
     def look(x, names):
-        seen.append(bool(jnp.all(jnp.isfinite(x))))
+        if names[0] == "batch":  # an activation, not a parameter
+            seen.append(bool(jnp.all(jnp.isfinite(x))))
         return x
 
     loss_fn = loss_function(

@@ -313,7 +313,7 @@ def test_an_undefined_score_is_nan_in_a_row(tmp_path, decoder, params):
     assert found["invalid"] == 4 and math.isnan(found["pearson_corrcoef"])
 
 
-@pytest.mark.parametrize("rank", [False, True])
+@pytest.mark.parametrize("rank", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_sharded_model_is_judged_as_on_one_device(tmp_path, decoder, params, rank):
     text = TASK.replace('"macro_f1"]', '"perplexity"]')
     settings = Judging(rank=rank, batch_size=8, resamples=0)

@@ -57,6 +57,7 @@ def test_all_three_give_the_same_parameters_on_a_mesh(published):
     assert len(found) == len(jax.tree.leaves(wanted))
 
 
+@pytest.mark.slow
 def test_it_trains_with_the_vocabulary_beside_the_weights(published, tmp_path, capfd):
     initial = f"--config.initial=FromHuggingFace({str(published / 'hf')!r})"
     workdir = tmp_path / "run"

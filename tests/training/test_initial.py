@@ -70,7 +70,9 @@ def rows_of(workdir) -> list[dict]:
     return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.parametrize("mesh", [[], MESH], ids=["data", "data, fsdp, tensor"])
+@pytest.mark.parametrize(
+    "mesh", [pytest.param([], marks=pytest.mark.slow), MESH], ids=["data", "data, fsdp, tensor"]
+)
 def test_it_begins_where_the_run_ended_and_counts_steps_anew(text, base, tmp_path, mesh, capfd):
     rows = train(text, tmp_path, *fine_tuning(base), *mesh, "--config.training.steps=2")
     ended = {(r["split"], r["step"]): r for r in rows_of(base)}["eval/held_out", 12]
