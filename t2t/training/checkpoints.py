@@ -81,15 +81,21 @@ class CheckpointStore:
         self._manager = None
         if read_only:
             return
-        keep = [_policies.LatestN(cfg.keep_latest)]
-        if cfg.keep_every_steps:
-            keep.append(_policies.EveryNSteps(cfg.keep_every_steps))
         self._best = _KeepBest(cfg.keep_best, cfg.best_mode)
+        self._manager = self._opened()
         if cfg.keep_best:
+            for step in self.steps():
+                self._remember_metric(step)
+
+    def _opened(self) -> ocp.CheckpointManager:
+        keep = [_policies.LatestN(self._cfg.keep_latest)]
+        if self._cfg.keep_every_steps:
+            keep.append(_policies.EveryNSteps(self._cfg.keep_every_steps))
+        if self._cfg.keep_best:
             keep.append(self._best)
         try:
-            self._manager = ocp.CheckpointManager(
-                as_path(directory),
+            return ocp.CheckpointManager(
+                as_path(self.directory),
                 options=ocp.CheckpointManagerOptions(
                     preservation_policy=_policies.AnyPreservationPolicy(keep),
                     cleanup_tmp_directories=True,
@@ -104,9 +110,6 @@ class CheckpointStore:
             )
         except OSError as error:
             raise Failure(f"{self.directory}: cannot be opened: {one_line(error)}") from error
-        if cfg.keep_best:
-            for step in self.steps():
-                self._remember_metric(step)
 
     def _remember_metric(self, step: int) -> None:
         try:
@@ -207,11 +210,11 @@ class CheckpointStore:
         step, self._pending = self._pending, None
         if self._last == step:
             self._last = None
+        with contextlib.suppress(Exception):  # it waits for whatever still writes, which fails too
+            self._manager.close()
         if jax.process_index() == 0:  # what it had written may be what fills the disk
-            for path in as_path(self.directory).glob(f"{step}.orbax-checkpoint-tmp*"):
-                with contextlib.suppress(OSError):  # a writer is still at it: the next start does
-                    path.rmtree(missing_ok=True)
-        self._manager.reload()
+            _remove_while_written(as_path(self.directory), f"{step}.orbax-checkpoint-tmp*")
+        self._manager = self._opened()
         return Failure(
             f"{self.directory}: step {step} could not be saved: {one_line(error)}; "
             "the steps before it stand"
@@ -263,6 +266,20 @@ class CheckpointStore:
         finally:
             manager, self._manager = self._manager, None
             manager.close()
+
+
+def _remove_while_written(folder, pattern: str, tries: int = 50) -> None:
+    """Removes what matches, again while a writer that nobody can wait for puts files back.
+
+    What still stands after all tries is removed by the next start.
+    """
+    for _ in range(tries):
+        for path in folder.glob(pattern):
+            with contextlib.suppress(OSError):
+                path.rmtree(missing_ok=True)
+        time.sleep(0.1)
+        if not any(folder.glob(pattern)):
+            return
 
 
 def open_checkpoints(
