@@ -14,11 +14,12 @@ yours to supply; elsewhere than in `../shared/data` they are named by
 that falls throughout; BLEU of a model this small, trained for minutes, is low.
 """
 
+import dataclasses
+
+from t2t import recipes
 from t2t.data.config import Corpus, Data, Mixture
 from t2t.data.source_config import Task
-from t2t.data.tokenizer_config import SentencePiece
 from t2t.errors import UserError
-from t2t.models.families import t5_1_1
 from t2t.objectives.config import TextToText
 from t2t.run import Run
 from t2t.training.checkpoint_config import Checkpoints
@@ -26,7 +27,7 @@ from t2t.training.config import Evaluation, Training
 from t2t.training.optimizer_config import AdamWScale
 from t2t.training.schedule_config import Cosine
 
-FOLDER = "../shared/data"
+FOLDER = "../shared/data/tasks"
 
 
 def get_config(arg: str = "") -> Run:
@@ -35,21 +36,13 @@ def get_config(arg: str = "") -> Run:
         raise UserError(f"--config=multi30k:{arg}: takes no argument")
 
     def captions(split: str) -> Corpus:
-        task = Task("multi30k_ende", split=split, data=f"{FOLDER}/tasks")
+        task = Task("multi30k_ende", split=split, data=FOLDER)
         return Corpus(f"multi30k_{split}", task)
 
+    base = recipes.get_config("books_small:tiny", Run)
     return Run(
-        model=t5_1_1.architecture(
-            "small",
-            d_model=192,
-            heads=6,
-            head_dim=32,
-            d_ff=512,
-            encoder_layers=3,
-            decoder_layers=2,
-            dropout=0.1,
-        ),
-        tokenizer=SentencePiece(f"{FOLDER}/tokenizers/t5_spiece.model"),
+        model=dataclasses.replace(base.model, dropout=0.1),
+        tokenizer=base.tokenizer,
         data=Data(
             train=Mixture((captions("train"),)),
             evaluation=(captions("validation"),),

@@ -96,8 +96,6 @@ def _say(text: str) -> None:
 
 def _evaluate(run, workdir: str, tasks, steps, settings, share, follow: bool, found: list) -> None:
     """Judges; every result is appended to `found` as soon as it is there."""
-    import jax
-
     from t2t.decoding.decode import make_decoder
     from t2t.evaluation.evaluate import Checkpoint, evaluate_run
     from t2t.evaluation.prepared import prepare
@@ -105,8 +103,7 @@ def _evaluate(run, workdir: str, tasks, steps, settings, share, follow: bool, fo
     from t2t.models.transformer import build
     from t2t.monitoring import compile_cache
     from t2t.monitoring.examples_progress import ExamplesProgress
-    from t2t.parallel.mesh import make_mesh
-    from t2t.parallel.mesh_config import Mesh
+    from t2t.parallel.mesh import mesh_here
     from t2t.parallel.sharding import constrainer
     from t2t.training.inputs import open_tokenizer
     from t2t.training.restored import restored
@@ -117,12 +114,7 @@ def _evaluate(run, workdir: str, tasks, steps, settings, share, follow: bool, fo
         fingerprints[step] = _fingerprint(workdir, step, tokenizer.vocabulary.fingerprint)
     prepared = [prepare(task, settings, tokenizer) for task in tasks]
     compile_cache.enable()
-    mesh = None
-    if jax.device_count() > 1:
-        try:
-            mesh = make_mesh(run.mesh)
-        except UserError:  # trained on more devices than there are here, or on fewer
-            mesh = make_mesh(Mesh())
+    mesh = mesh_here(run.mesh)
     model = build(run.model) if mesh is None else build(run.model, constrain=constrainer(mesh))
 
     def checkpoint(step: int) -> Checkpoint:

@@ -115,7 +115,7 @@ def _mesh(text: str, of_run):
     there is one device."""
     import jax
 
-    from t2t.parallel.mesh import make_mesh, mesh_shape
+    from t2t.parallel.mesh import make_mesh, mesh_here, mesh_shape
     from t2t.parallel.mesh_config import AXES, Mesh
 
     sizes = {}
@@ -126,19 +126,13 @@ def _mesh(text: str, of_run):
         if not re.fullmatch(r"-?\d+", size):
             raise UserError(f"--mesh: {part!r} is not AXIS=N, for instance data=4")
         sizes[axis] = int(size)
-    count = jax.device_count()
-    if sizes:
-        if -1 not in sizes.values():
-            sizes.setdefault("data", 1)
-        config = Mesh(**sizes)
-        config.check("--mesh")
-        mesh_shape(config, count, "--mesh")
-    else:
-        config = of_run
-        try:
-            mesh_shape(config, count)
-        except UserError:
-            config = Mesh()
+    if not sizes:
+        return mesh_here(of_run)
+    if -1 not in sizes.values():
+        sizes.setdefault("data", 1)
+    config, count = Mesh(**sizes), jax.device_count()
+    config.check("--mesh")
+    mesh_shape(config, count, "--mesh")
     return make_mesh(config) if count > 1 else None
 
 

@@ -67,6 +67,17 @@ def make_mesh(
     )
 
 
+def mesh_here(config: Mesh) -> jax.sharding.Mesh | None:
+    """A trained run's mesh on the devices there are, which may be more or fewer than it had: its own
+    where that fits, else all of them along `data`; None where there is one device."""
+    if jax.device_count() == 1:
+        return None
+    try:
+        return make_mesh(config)
+    except UserError:
+        return make_mesh(Mesh())
+
+
 def _arranged(shape: tuple[int, ...], devices: list) -> np.ndarray:
     """The devices of one slice as an array of `shape`, along the torus where there is one."""
     try:

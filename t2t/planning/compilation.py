@@ -75,7 +75,7 @@ def report(run: Run, wanted: topology.Topology, quick: bool = False) -> dict:
     """
     built = programs.build(run, topology_devices(wanted))
     batch = abstract_batch(run, built, run.data.pieces()[-1][1])
-    mesh = {axis: size for axis, size in built.mesh.shape.items()}
+    mesh = dict(built.mesh.shape)
     known = {
         "topology": wanted.name,
         "devices": wanted.devices,
@@ -83,7 +83,7 @@ def report(run: Run, wanted: topology.Topology, quick: bool = False) -> dict:
         "batch": int(batch["targets"].shape[0]),
         "parameters": parameter_count(built.parameters),
         "memory_bytes": _or_none(wanted.generation.memory),
-        "bytes": _state_bytes(run, built, batch),
+        "bytes": _state_bytes(built, batch),
         "unsharded": sharding.unsharded(
             join(built.axes["params"], built.axes["frozen"]),
             built.parameters,
@@ -147,8 +147,8 @@ def _shard_bytes(tree) -> int:
     )
 
 
-def _state_bytes(run: Run, built: programs.Programs, batch) -> dict[str, int]:
-    """Bytes on one device of what the step takes in, and of float32 logits were they whole."""
+def _state_bytes(built: programs.Programs, batch) -> dict[str, int]:
+    """Bytes on one device of what the step takes in."""
     shapes = built.shapes
     rest = {k: v for k, v in shapes.items() if k not in ("params", "opt_state")}
     return {
