@@ -22,6 +22,7 @@ from t2t import recipes
 from t2t.data.config import Corpus, Data, Mixture
 from t2t.data.source_config import Task
 from t2t.errors import UserError
+from t2t.evaluation.config import Judging
 from t2t.objectives.config import TextToText
 from t2t.run import Run
 from t2t.training.checkpoint_config import Checkpoints
@@ -51,11 +52,17 @@ def get_config(arg: str = "") -> Run:
         optimizer=AdamW(),
         schedule=Linear(peak=1e-3, warmup_steps=50),
         training=Training(steps=650, z_loss=0.0),
-        evaluation=Evaluation(every_steps=50, batches=0),
+        evaluation=Evaluation(
+            every_steps=50,
+            batches=0,
+            tasks=("glue_sst2",),
+            judging=Judging(data=FOLDER, batch_size=128, resamples=0),
+        ),
         checkpoints=Checkpoints(
             every_steps=50,
             keep_latest=1,
             keep_best=1,
-            best_metric="eval/sst2_validation/loss",
+            best_metric="eval/glue_sst2/accuracy",
+            best_mode="max",
         ),
     )

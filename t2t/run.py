@@ -194,6 +194,7 @@ def check_inputs(run: Run, workdir: str = "") -> None:
     from t2t.data import sources
     from t2t.tasks import pairs as tasks
     from t2t.training.inputs import open_tokenizer, steps_in
+    from t2t.training.task_scores import check_tasks
 
     for key, corpora in _all_corpora(run):
         for i, corpus in enumerate(corpora):
@@ -204,6 +205,7 @@ def check_inputs(run: Run, workdir: str = "") -> None:
                     sources.names(corpus.source)
             except UserError as error:
                 raise UserError(f"config.data.{key}[{i}].source: {error}") from None
+    check_tasks(run)
     if not (workdir and steps_in(f"{workdir}/checkpoints")):
         _check_initial(run)
     if isinstance(run.tokenizer, _IN_A_FILE):

@@ -72,6 +72,7 @@ def execute(options, _overrides) -> None:
             raise UserError("--submission: leaderboards take one checkpoint; name it by --steps")
     from t2t.evaluation import tables
     from t2t.evaluation.predictions import results
+    from t2t.monitoring.report.write import report_at_the_end
     from t2t.training.faults import StopRequest
 
     stop, found = StopRequest(), []
@@ -81,6 +82,7 @@ def execute(options, _overrides) -> None:
         finally:
             if found:
                 tables.write(workdir, results(workdir))
+                report_at_the_end(workdir)
     if found:
         print("\n".join(tables.screen(tables.HEADER, tables.rows(found))))
         _say(f"{workdir}/predictions holds every prediction, and scores.json, .csv and .md")

@@ -4,6 +4,7 @@ import dataclasses
 from typing import Literal
 
 from t2t.errors import UserError
+from t2t.evaluation.config import Judging
 from t2t.models.lora_config import LoRA, check_pattern
 from t2t.training.early_stopping import EarlyStopping
 
@@ -78,19 +79,45 @@ class Evaluation:
     held-out sentences are filled in at the end and shown. input_blind: at the end also print the
     loss of the best predictor that cannot see its input, and the loss with the encoder inputs
     exchanged between rows.
+
+    tasks: names (`t2t tasks` lists them) or `.toml` files of tasks that the model answers at every
+    evaluation, `judging` as `t2t eval` takes its flags; a metrics row `eval/TASK` holds the scores,
+    `predictions/` the answers. tasks_every_steps: more seldom than every_steps (0: not), since
+    answers are written token by token.
     """
 
     every_steps: int = 1000
     batches: int = 20
     examples: int = 0
     input_blind: bool = False
+    tasks: tuple[str, ...] = ()
+    judging: Judging = Judging(resamples=0)
+    tasks_every_steps: int = 0
 
     def check(self, where: str) -> None:
-        for name, least in (("every_steps", 1), ("batches", 0), ("examples", 0)):
+        for name, least in (
+            ("every_steps", 1),
+            ("batches", 0),
+            ("examples", 0),
+            ("tasks_every_steps", 0),
+        ):
             if getattr(self, name) < least:
                 raise UserError(
                     f"{where}.{name}: must be at least {least}, got {getattr(self, name)}"
                 )
+        if self.tasks_every_steps % self.every_steps:
+            raise UserError(
+                f"{where}.tasks_every_steps: {self.tasks_every_steps} is not a multiple of "
+                f"every_steps={self.every_steps}"
+            )
+        for i, name in enumerate(self.tasks):
+            if name in self.tasks[:i]:
+                raise UserError(f"{where}.tasks[{i}]: {name!r} is named twice")
+        self.judging.check(f"{where}.judging")
+
+    def judges_tasks(self, step: int, last: int) -> bool:
+        """Whether the evaluation after `step` has the tasks answered too."""
+        return step == last or not step % (self.tasks_every_steps or self.every_steps)
 
 
 @dataclasses.dataclass(frozen=True)

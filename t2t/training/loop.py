@@ -32,6 +32,7 @@ from t2t.training.programs import Programs
 from t2t.training.start import first_state, saved_part
 from t2t.training.step_metrics import StepMetrics
 from t2t.training.summary import closing_lines
+from t2t.training.task_scores import COUNTS, task_judge
 
 
 def train(run, workdir: str, *, check_vocabulary, record: dict, debug: bool = False) -> None:
@@ -74,6 +75,7 @@ def train(run, workdir: str, *, check_vocabulary, record: dict, debug: bool = Fa
             say(f"{stop.reason} before the first step: nothing to save")
             return
         data_seconds = time.monotonic() - clock
+        judge = task_judge(run, programs, inputs, workdir, stop, watchdog)
 
         # ---------------------------------------------------------------- state: new or restored
         watchdog.phase("restoring or initialising")
@@ -108,8 +110,16 @@ def train(run, workdir: str, *, check_vocabulary, record: dict, debug: bool = Fa
         metrics = StepMetrics(run, programs.mesh.size, start, writer, progress, feed)
 
         def evaluate(step: int) -> dict[str, float]:
-            """Scores every held-out corpus, once a step; what a stop interrupts writes nothing."""
+            """Scores held-out corpora and tasks, once a step; what a stop interrupts writes nothing."""
             found = {}
+
+            def keep(name: str, scores: dict[str, float]) -> None:
+                writer.write(step, f"eval/{name}", scores)
+                defined = {k: v for k, v in scores.items() if v == v}
+                found.update({f"eval/{name}/{key}": value for key, value in defined.items()})
+                shown = ", ".join(f"{k} {v:.4f}" for k, v in defined.items() if k not in COUNTS)
+                say(f"step {step:>7}  eval/{name}: {shown}")
+
             for name, samples in inputs.heldout.items():
                 if writer.has(step, f"eval/{name}") or stop:
                     continue
@@ -117,13 +127,10 @@ def train(run, workdir: str, *, check_vocabulary, record: dict, debug: bool = Fa
                     watched = watchdog.watched(f"evaluating {name} after step {step}", batches)
                     scores = heldout.score(steps.evaluate, state, watched, stop)
                 if scores:
-                    writer.write(step, f"eval/{name}", scores)
-                    found[f"eval/{name}/loss"] = scores["loss"]
-                    found[f"eval/{name}/accuracy"] = scores["accuracy"]
-                    say(
-                        f"step {step:>7}  eval/{name}: loss {scores['loss']:.4f}, "
-                        f"accuracy {scores['accuracy']:.4f}"
-                    )
+                    keep(name, scores)
+            if run.evaluation.judges_tasks(step, last):
+                for name, scores in judge(state, step, lambda n: writer.has(step, f"eval/{n}")):
+                    keep(name, scores)
             return found
 
         def evaluation_due(step: int) -> bool:

@@ -59,12 +59,9 @@ def metric(name: str, where: str) -> Metric:
     return METRICS[name]
 
 
-def gives(metrics: Iterable[str], score: str) -> bool:
-    """Whether one of these metrics (names, as a task lists them) may give a score of that name."""
-    return any(
-        ":" in name or any(fnmatch.fnmatch(score, own) for own in METRICS[name].names)
-        for name in metrics
-    )
+def scores_given(metrics: Iterable[str]) -> list[str]:
+    """The names, or patterns of them, of the scores that these metrics give."""
+    return [score for name in metrics for score in (("*",) if ":" in name else METRICS[name].names)]
 
 
 def lower_is_better(score: str) -> bool:
