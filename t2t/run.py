@@ -17,14 +17,17 @@ from t2t import overrides as command_line
 from t2t import recipes, schema
 from t2t.data.config import Corpus, Data
 from t2t.data.source_config import Prepared, Task
+from t2t.data.subword_training import BYTE_BPE_SPECIAL, WORDPIECE_SPECIAL
 from t2t.data.tokenizer_config import (
     RunTokenizer,
     SentencePiece,
+    Subwords,
     Tokenizer,
     TrainedSentencePiece,
+    TrainedSubwords,
 )
-from t2t.data.tokenizers import Vocabulary
 from t2t.data.tokenizers import load as load_tokenizer
+from t2t.data.vocabulary import EOS, Vocabulary, roles
 from t2t.errors import Failure, UserError
 from t2t.models.architecture import Architecture
 from t2t.monitoring.hardware import hardware
@@ -54,7 +57,7 @@ RESUMABLE = (
     r"data\.evaluation(\[.*)?",
     r"data\.(batch_size|batch_ramp|evaluation_batch_size|read_ahead|workers|cache_dir)(\[.*)?",
 )
-_IN_A_FILE = (SentencePiece, RunTokenizer)
+_IN_A_FILE = (SentencePiece, Subwords, RunTokenizer)
 # What may differ between a model and the one whose parameters it begins with.
 _NOT_OF_PARAMETERS = ("dropout", "dtype", "layers", "remat")
 _NOT_IN_T5X = ("activation", "relative_max_distance", "norm_epsilon")
@@ -253,10 +256,16 @@ def _check_initial(run: Run) -> None:
 
 def _known_vocabulary(tokenizer: Tokenizer) -> Vocabulary:
     """Returns the facts of a vocabulary that is in no file: bytes, or one still to be trained."""
+    if not isinstance(tokenizer, TrainedSentencePiece | TrainedSubwords):
+        return load_tokenizer(tokenizer).vocabulary
+    size = tokenizer.vocabulary_size + tokenizer.extra_ids
+    sentinels = tuple(range(size - tokenizer.extra_ids, size))
     if isinstance(tokenizer, TrainedSentencePiece):
-        size = tokenizer.vocabulary_size + tokenizer.extra_ids
-        return Vocabulary(size, tuple(range(size - tokenizer.extra_ids, size)), fingerprint="")
-    return load_tokenizer(tokenizer).vocabulary
+        named = {name: size + i for i, name in enumerate(tokenizer.named)}
+        who = roles({"</s>": EOS, **named})
+        return Vocabulary(size + len(named), sentinels, "", named=tuple(named.items()), **who)
+    names = WORDPIECE_SPECIAL if tokenizer.kind == "wordpiece" else BYTE_BPE_SPECIAL
+    return Vocabulary(size, sentinels, "", **roles({name: i for i, name in enumerate(names)}))
 
 
 def check_vocabulary(run: Run, vocabulary: Vocabulary) -> None:

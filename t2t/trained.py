@@ -5,7 +5,8 @@ import os
 
 from t2t import recipes
 from t2t.data.tokenizer_config import Bytes, Tokenizer
-from t2t.data.tokenizers import Vocabulary, load
+from t2t.data.tokenizers import load
+from t2t.data.vocabulary import Vocabulary
 from t2t.errors import UserError
 from t2t.models.architecture import Architecture
 from t2t.run import Run, check_vocabulary, load_saved

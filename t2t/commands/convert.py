@@ -119,7 +119,8 @@ def _open(options) -> _Source:
 
 def _run_of(source: _Source, target: str):
     """Returns the Run to be written: its own, or the recipe of its kin; the tokenizer goes along."""
-    from t2t.data.tokenizer_config import Bytes, SentencePiece
+    from t2t.data.subword_tokenizer import SubwordTokenizer
+    from t2t.data.tokenizer_config import Bytes, SentencePiece, Subwords
     from t2t.data.tokenizer_files import MODEL
     from t2t.data.tokenizers import ByteTokenizer
     from t2t.trained import published_run
@@ -127,10 +128,14 @@ def _run_of(source: _Source, target: str):
     tokenizer, config, vocabulary = source.tokenizer, None, None
     if tokenizer is not None:
         vocabulary, extra_ids = tokenizer.vocabulary, tokenizer.extra_ids
-        if isinstance(tokenizer, ByteTokenizer):
-            config = Bytes(extra_ids)
-        else:  # the copy that a run's directory holds
-            config = SentencePiece(os.path.join(os.path.abspath(target), MODEL), extra_ids)
+        copy = os.path.join(os.path.abspath(target), MODEL)  # that a run's directory holds
+        match tokenizer:
+            case ByteTokenizer():
+                config = Bytes(extra_ids)
+            case SubwordTokenizer():
+                config = Subwords(copy)
+            case _:
+                config = SentencePiece(copy, extra_ids, tokenizer.named)
     if source.run is not None:
         return dataclasses.replace(source.run, tokenizer=config)
     return published_run(source.arch, config, vocabulary, source.where)

@@ -1,4 +1,4 @@
-"""Which tokenizer: a given SentencePiece vocabulary, one trained on the corpus, bytes, a run's own."""
+"""Which tokenizer: a published vocabulary, one trained on the corpus, bytes, or a run's own."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -11,30 +11,42 @@ def _check_extra_ids(extra_ids: int, where: str) -> None:
         raise UserError(f"{where}.extra_ids: must not be negative, got {extra_ids}")
 
 
+def _check_named(named: tuple[str, ...], where: str) -> None:
+    for i, name in enumerate(named):
+        if not name.strip() or any(c.isspace() for c in name):
+            raise UserError(f"{where}.named[{i}]: {name!r} is not a name without spaces")
+        if len(name.encode()) > 100 or name in named[:i]:
+            raise UserError(f"{where}.named[{i}]: {name!r} is too long, or named twice")
+
+
 @dataclass(frozen=True)
 class SentencePiece:
     """A SentencePiece model file, or a Hugging Face tokenizer.json of the Unigram kind (local or
     fsspec URL).
 
     Sentinels the model already holds as `<extra_id_k>` pieces (mT5) are found by name; where it
-    holds none (T5), `extra_ids` of them are appended as T5 does, `<extra_id_0>` last.
+    holds none (T5), `extra_ids` of them are appended as T5 does, `<extra_id_0>` last. `named` are
+    special tokens that an objective asks for ("[MASK]", "[NLU]"); those it lacks come after them.
     """
 
     path: str
     extra_ids: int = 100
+    named: tuple[str, ...] = ()
 
     def check(self, where: str) -> None:
         if not self.path.strip():
             raise UserError(f"{where}.path: empty; name a SentencePiece .model file")
         _check_extra_ids(self.extra_ids, where)
+        _check_named(self.named, where)
 
 
 @dataclass(frozen=True)
 class TrainedSentencePiece:
     """A SentencePiece vocabulary trained on a deterministic sample of the training text.
 
-    `vocabulary_size` counts pieces, before `extra_ids` sentinels are appended. `split_digits` makes
-    every digit its own piece; `byte_fallback` spells unknown characters as bytes.
+    `vocabulary_size` counts pieces, before `extra_ids` sentinels and the special tokens `named` are
+    appended. `split_digits` makes every digit its own piece; `byte_fallback` spells unknown
+    characters as bytes.
     """
 
     vocabulary_size: int = 32000
@@ -44,6 +56,7 @@ class TrainedSentencePiece:
     byte_fallback: bool = False
     split_digits: bool = False
     sample_bytes: int = 100_000_000
+    named: tuple[str, ...] = ()
 
     def check(self, where: str) -> None:
         # 3 special pieces, 256 bytes under fall-back, and room for some characters.
@@ -58,6 +71,51 @@ class TrainedSentencePiece:
             )
         if self.sample_bytes < 1000:
             raise UserError(f"{where}.sample_bytes: must be at least 1000, got {self.sample_bytes}")
+        _check_extra_ids(self.extra_ids, where)
+        _check_named(self.named, where)
+
+
+@dataclass(frozen=True)
+class Subwords:
+    """A published WordPiece or byte-level BPE vocabulary, or any other tokenizer.json.
+
+    path: `tokenizer.json`, BERT's `vocab.txt`, GPT-2's `vocab.json` with `merges.txt` beside it, or
+    a folder that holds one of them (local or fsspec URL). Special tokens are found by the names in
+    `tokenizer_config.json` or `special_tokens_map.json` beside it, or else by their usual ones.
+    lowercase: of a vocab.txt (None: unless one of its pieces has a capital letter).
+    """
+
+    path: str
+    lowercase: bool | None = None
+
+    def check(self, where: str) -> None:
+        if not self.path.strip():
+            raise UserError(f"{where}.path: empty; name a tokenizer.json, a vocab.txt or a folder")
+
+
+@dataclass(frozen=True)
+class TrainedSubwords:
+    """WordPiece (BERT's normalisation) or byte-level BPE trained on a sample of the training text.
+
+    `vocabulary_size` counts pieces and special tokens ([PAD] [UNK] [CLS] [SEP] [MASK]; <s> <pad>
+    </s> <unk> <mask>), before `extra_ids` sentinels are appended. lowercase: WordPiece only.
+    """
+
+    kind: Literal["wordpiece", "byte_bpe"] = "wordpiece"
+    vocabulary_size: int = 30522
+    lowercase: bool = True
+    extra_ids: int = 0
+    sample_bytes: int = 100_000_000
+
+    def check(self, where: str) -> None:
+        if not 512 <= self.vocabulary_size <= 2_000_000:
+            raise UserError(
+                f"{where}.vocabulary_size: must be in 512..2000000, got {self.vocabulary_size}"
+            )
+        if self.sample_bytes < 1000:
+            raise UserError(f"{where}.sample_bytes: must be at least 1000, got {self.sample_bytes}")
+        if self.kind == "byte_bpe" and not self.lowercase:
+            raise UserError(f"{where}.lowercase: byte-level BPE keeps case always; leave it out")
         _check_extra_ids(self.extra_ids, where)
 
 
@@ -91,4 +149,7 @@ class RunTokenizer:
         """Nothing to check: `t2t.run.check` knows what `path` may stand for."""
 
 
-Tokenizer: TypeAlias = SentencePiece | TrainedSentencePiece | Bytes | RunTokenizer
+Trained: TypeAlias = TrainedSentencePiece | TrainedSubwords
+Tokenizer: TypeAlias = (
+    SentencePiece | TrainedSentencePiece | Subwords | TrainedSubwords | Bytes | RunTokenizer
+)

@@ -1,4 +1,4 @@
-"""A run's own copy of its vocabulary: `tokenizer.json`, and `tokenizer.model` for SentencePiece.
+"""A run's own copy of its vocabulary: `tokenizer.json`, and `tokenizer.model` unless it is of bytes.
 
 With it a run directory decodes and is fine-tuned wherever it is, and whatever became of the file or
 the text that its configuration names.
@@ -9,6 +9,7 @@ import json
 import fsspec
 
 from t2t.data import files
+from t2t.data.subword_tokenizer import SubwordTokenizer
 from t2t.data.tokenizers import ByteTokenizer, SentencePieceTokenizer, Tokenizer
 from t2t.errors import UserError
 
@@ -19,8 +20,13 @@ _JSON = "tokenizer.json"
 def keep(tokenizer: Tokenizer, folder: str) -> None:
     """Writes a run's copy, the JSON last: where that stands the copy is whole."""
     facts = {"class": type(tokenizer).__name__, "extra_ids": tokenizer.extra_ids}
-    if isinstance(tokenizer, SentencePieceTokenizer):
-        files.write_bytes(f"{folder}/{MODEL}", tokenizer.processor.serialized_model_proto())
+    match tokenizer:
+        case SentencePieceTokenizer():
+            files.write_bytes(f"{folder}/{MODEL}", tokenizer.processor.serialized_model_proto())
+            facts["named"] = list(tokenizer.named)
+        case SubwordTokenizer():
+            files.write_bytes(f"{folder}/{MODEL}", tokenizer.content.encode())
+            facts["tokens"] = tokenizer.tokens
     facts["fingerprint"] = tokenizer.vocabulary.fingerprint
     files.write_bytes(f"{folder}/{_JSON}", (json.dumps(facts) + "\n").encode())
 
@@ -39,14 +45,16 @@ def kept(folder: str) -> Tokenizer | None:
     try:
         facts = json.loads(text)
         extra_ids, fingerprint = int(facts["extra_ids"]), str(facts["fingerprint"])
-        in_file = facts["class"] == SentencePieceTokenizer.__name__
+        kind, named = facts["class"], tuple(map(str, facts.get("named", ())))
+        tokens = dict(facts.get("tokens", {}))
     except (ValueError, KeyError, TypeError):
         raise UserError(f"{path}: is damaged; remove it to use config.tokenizer") from None
-    tokenizer = (
-        SentencePieceTokenizer(f"{folder}/{MODEL}", extra_ids)
-        if in_file
-        else ByteTokenizer(extra_ids)
-    )
+    if kind == SentencePieceTokenizer.__name__:
+        tokenizer = SentencePieceTokenizer(f"{folder}/{MODEL}", extra_ids, named)
+    elif kind == SubwordTokenizer.__name__:
+        tokenizer = SubwordTokenizer(f"{folder}/{MODEL}", tokens=tokens)
+    else:
+        tokenizer = ByteTokenizer(extra_ids)
     if tokenizer.vocabulary.fingerprint != fingerprint:
         raise UserError(
             f"{folder}/{MODEL}: is not the vocabulary that {_JSON} says; remove both to use "

@@ -1,4 +1,4 @@
-"""Trains a SentencePiece vocabulary on a bounded, deterministic sample of documents.
+"""Trains a vocabulary on a bounded, deterministic sample of documents.
 
 SentencePiece logs from C++ to the process's stderr and cannot be interrupted, so it runs in a child
 process whose log becomes a progress bar. The same sample and settings give the same model file,
@@ -20,10 +20,10 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 
-from t2t.data import files
+from t2t.data import files, subword_training
 from t2t.data.source_config import Source
 from t2t.data.sources import Shard, documents, fingerprint, shards
-from t2t.data.tokenizer_config import TrainedSentencePiece
+from t2t.data.tokenizer_config import Trained, TrainedSentencePiece, TrainedSubwords
 from t2t.errors import Failure, UserError
 
 THREADS = 16
@@ -35,21 +35,25 @@ _END = b"\x04\n"
 TRAINER_VERSION = 1
 
 
-def trained_path(cache_dir: str, config: TrainedSentencePiece, sources: Sequence[Source]) -> str:
+def trained_path(cache_dir: str, config: Trained, sources: Sequence[Source]) -> str:
     """Where the vocabulary trained by `config` on `sources` is kept: under a hash of all it
     depends on (see sources.fingerprint)."""
-    identity = [TRAINER_VERSION, asdict(config), [fingerprint(source) for source in sources]]
+    settings = asdict(config)
+    settings.pop("named", None)  # they are appended when it is loaded
+    identity = [TRAINER_VERSION, settings, [fingerprint(source) for source in sources]]
     name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
     return f"{cache_dir.rstrip('/')}/tokenizers/{name}.model"
 
 
 def train_on(
-    config: TrainedSentencePiece,
+    config: Trained,
     sources: Sequence[Source],
     path: str,
     progress: bool | None = None,
 ) -> None:
     """Trains on a sample of `sources` and writes the model to `path`; see `train`."""
+    if isinstance(config, TrainedSubwords):
+        return subword_training.train(config, sample(sources, config.sample_bytes), path)
     train(config, sample(sources, config.sample_bytes), path, progress)
 
 

@@ -1,45 +1,33 @@
 """Text to ids and back: SentencePiece (T5, mT5 or trained here) and bytes (ByT5), with sentinels.
 
-Ids 0, 1, 2 are padding, end of sequence and unknown in all of them, as in T5. No encoder adds the
-end of sequence; objectives do.
+Ids 0, 1, 2 are padding, end of sequence and unknown in both, as in T5; subword_tokenizer.py has the
+others. No encoder adds the end of sequence; objectives do.
 """
 
 import hashlib
 import re
 import struct
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from t2t.data import files
-from t2t.data.tokenizer_config import Bytes, SentencePiece, TrainedSentencePiece
+from t2t.data.subword_tokenizer import SubwordTokenizer
+from t2t.data.tokenizer_config import (
+    Bytes,
+    SentencePiece,
+    Subwords,
+    TrainedSentencePiece,
+    TrainedSubwords,
+)
 from t2t.data.unigram_json import is_json, sentencepiece_model
+from t2t.data.vocabulary import EOS, PAD, UNK, Vocabulary, kept_ids, roles
 from t2t.errors import UserError
-
-PAD, EOS, UNK = 0, 1, 2
 
 _SENTINEL = re.compile(r"<extra_id_(\d+)>")
 _BYTE_OFFSET = 3
 _NEVER_UTF8 = 11  # bytes 245..255 occur in no UTF-8 text
-
-
-@dataclass(frozen=True)
-class Vocabulary:
-    """The facts of a tokenizer that data and models need.
-
-    `size` counts the ids it can yield, sentinels included (T5: 32100; models pad it further).
-    `sentinels[k]` is the id of `<extra_id_k>`. `fingerprint` (32 hex digits) is the same for two
-    tokenizers exactly when they give the same ids, as far as their content tells.
-    """
-
-    size: int
-    sentinels: tuple[int, ...]
-    fingerprint: str
-    pad_id: int = PAD
-    eos_id: int = EOS
-    unk_id: int = UNK
 
 
 class Tokenizer(Protocol):
@@ -65,32 +53,27 @@ class Tokenizer(Protocol):
 
 
 def load(
-    config: SentencePiece | TrainedSentencePiece | Bytes, trained_path: str | None = None
+    config: SentencePiece | TrainedSentencePiece | Subwords | TrainedSubwords | Bytes,
+    trained_path: str | None = None,
 ) -> Tokenizer:
-    """The tokenizer a configuration names. `trained_path` is where the model of a
-    TrainedSentencePiece stands (see tokenizer_training.train).
+    """The tokenizer a configuration names. `trained_path` is where the model of one that is trained
+    stands (see tokenizer_training.train_on).
 
-    Raises UserError when the vocabulary file is missing or not a SentencePiece model.
+    Raises UserError when the vocabulary file is missing or not of that kind.
     """
+    if isinstance(config, TrainedSentencePiece | TrainedSubwords) and trained_path is None:
+        raise ValueError("a vocabulary that is trained is loaded from the path it was trained to")
     match config:
         case Bytes():
             return ByteTokenizer(config.extra_ids)
         case TrainedSentencePiece():
-            if trained_path is None:
-                raise ValueError("a TrainedSentencePiece is loaded from the path it was trained to")
-            return SentencePieceTokenizer(trained_path, config.extra_ids)
+            return SentencePieceTokenizer(trained_path, config.extra_ids, config.named)
         case SentencePiece():
-            return SentencePieceTokenizer(config.path, config.extra_ids)
-
-
-def _kept(ids: Iterable[int], size: int, stop_at_eos: bool) -> list[int]:
-    """Ids as Python ints, cut at the first EOS if told so, unknown ones as UNK, padding left out."""
-    ids = np.asarray(list(ids) if not isinstance(ids, np.ndarray) else ids).reshape(-1)
-    if stop_at_eos:
-        (ends,) = np.nonzero(ids == EOS)
-        ids = ids[: ends[0]] if len(ends) else ids
-    ids = np.where((ids < 0) | (ids >= size), UNK, ids)
-    return ids[(ids != PAD) & (ids != EOS)].tolist()
+            return SentencePieceTokenizer(config.path, config.extra_ids, config.named)
+        case TrainedSubwords():
+            return SubwordTokenizer(trained_path)
+        case Subwords():
+            return SubwordTokenizer(config.path, config.lowercase)
 
 
 class SentencePieceTokenizer:
@@ -101,8 +84,8 @@ class SentencePieceTokenizer:
     `(<extra_id_0>)` is given the space that makes it one.
     """
 
-    def __init__(self, path: str, extra_ids: int = 100):
-        self.path, self.extra_ids = path, extra_ids
+    def __init__(self, path: str, extra_ids: int = 100, named: Sequence[str] = ()):
+        self.path, self.extra_ids, self.named = path, extra_ids, tuple(named)
         self._processor = None
         self.vocabulary = self._facts()
 
@@ -120,13 +103,23 @@ class SentencePieceTokenizer:
         size = processor.get_piece_size()
         sentinels = _find_sentinels(processor)
         content = hashlib.sha256(processor.serialized_model_proto()).hexdigest()[:32]
-        return Vocabulary(size=size, sentinels=sentinels, fingerprint=content)
+        named = {name: processor.piece_to_id(name) for name in self.named}
+        ends = {"</s>": EOS}
+        if processor.bos_id() >= 0:
+            ends["<s>"] = processor.bos_id()
+        return Vocabulary(
+            size=size,
+            sentinels=sentinels,
+            fingerprint=content,
+            named=tuple(named.items()),
+            **roles({**ends, **named}),
+        )
 
     @property
     def processor(self):
         """The SentencePiece processor with all sentinels inside, loaded when first asked for."""
         if self._processor is None:
-            self._processor = _load_model(self.path, self.extra_ids)
+            self._processor = _load_model(self.path, self.extra_ids, self.named)
         return self._processor
 
     def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
@@ -136,7 +129,7 @@ class SentencePieceTokenizer:
         return [np.array(row, np.int32) for row in ids]
 
     def decode(self, ids: Iterable[int], stop_at_eos: bool = True) -> str:
-        return self.processor.decode(_kept(ids, self.vocabulary.size, stop_at_eos))
+        return self.processor.decode(kept_ids(self.vocabulary, ids, stop_at_eos))
 
     def pieces(self, ids: Iterable[int]) -> list[str]:
         size = self.vocabulary.size
@@ -148,7 +141,7 @@ def _spaced(text: str) -> str:
     return _SENTINEL.sub(r" \g<0>", text)
 
 
-def _load_model(path: str, extra_ids: int):
+def _load_model(path: str, extra_ids: int, named: Sequence[str]):
     import sentencepiece
 
     model = files.read_bytes(path)
@@ -157,8 +150,13 @@ def _load_model(path: str, extra_ids: int):
     try:
         processor = sentencepiece.SentencePieceProcessor(model_proto=model)
         if extra_ids and not _find_sentinels(processor):
-            model += _sentinel_pieces(extra_ids)
-            processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+            sentinels = [f"▁<extra_id_{k}>" for k in reversed(range(extra_ids))]
+            model += _user_defined_pieces(sentinels)
+        absent = [
+            name for name in named if processor.id_to_piece(processor.piece_to_id(name)) != name
+        ]
+        model += _user_defined_pieces(absent)
+        processor = sentencepiece.SentencePieceProcessor(model_proto=model)
     except (RuntimeError, OSError) as error:
         raise UserError(
             f"{path}: not a SentencePiece model ({' '.join(str(error).split())[-120:]})"
@@ -179,15 +177,14 @@ def _find_sentinels(processor) -> tuple[int, ...]:
             return tuple(found)
 
 
-def _sentinel_pieces(count: int) -> bytes:
-    """`count` USER_DEFINED pieces to be appended to a serialized model, `<extra_id_0>` the last.
+def _user_defined_pieces(pieces: Sequence[str]) -> bytes:
+    """USER_DEFINED pieces to be appended to a serialized model; its text yields them whole.
 
     ModelProto's field 1 is a repeated SentencePiece {1: piece, 2: score (float), 3: type}, and in a
     protocol buffer a repeated field grows by what is appended to the message.
     """
     result = b""
-    for k in reversed(range(count)):
-        piece = f"▁<extra_id_{k}>".encode()
+    for piece in map(str.encode, pieces):
         user_defined = b"\x18\x04"
         body = b"\x0a" + bytes([len(piece)]) + piece + b"\x15" + struct.pack("<f", 0.0)
         body += user_defined
@@ -206,7 +203,9 @@ class ByteTokenizer:
         else:
             sentinels = tuple(range(size - 1, size - 1 - _NEVER_UTF8, -1))
         content = hashlib.sha256(f"bytes {extra_ids}".encode()).hexdigest()[:32]
-        self.vocabulary = Vocabulary(size=size, sentinels=sentinels, fingerprint=content)
+        self.vocabulary = Vocabulary(
+            size=size, sentinels=sentinels, fingerprint=content, **roles({"</s>": EOS})
+        )
 
     def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
         return [self._encode_one(text) for text in texts]
@@ -227,7 +226,7 @@ class ByteTokenizer:
     def decode(self, ids: Iterable[int], stop_at_eos: bool = True) -> str:
         names = {index: f"<extra_id_{k}>" for k, index in enumerate(self.vocabulary.sentinels)}
         parts = []
-        for index in _kept(ids, self.vocabulary.size, stop_at_eos):
+        for index in kept_ids(self.vocabulary, ids, stop_at_eos):
             if index in names:
                 parts.append(names[index].encode())
             elif index != UNK:

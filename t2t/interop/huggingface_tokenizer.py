@@ -3,7 +3,8 @@
 import json
 import os
 
-from t2t.data.tokenizer_config import Bytes, SentencePiece, Tokenizer
+from t2t.data.subword_tokenizer import SubwordTokenizer
+from t2t.data.tokenizer_config import Bytes, SentencePiece, Subwords, Tokenizer
 from t2t.data.tokenizers import ByteTokenizer, SentencePieceTokenizer
 from t2t.errors import UserError
 
@@ -26,6 +27,9 @@ def find(path: str, config: dict) -> Tokenizer | None:
             return SentencePiece(model, 100 if extra_ids is None else int(extra_ids))
     if kind.startswith("ByT5"):
         return Bytes(125 if extra_ids is None else int(extra_ids))
+    for name in (_JSON, "vocab.txt", "merges.txt"):
+        if os.path.isfile(os.path.join(path, name)):
+            return Subwords(os.path.join(path, name))
     return None
 
 
@@ -62,6 +66,13 @@ def write(path: str, tokenizer) -> None:
             settings = {"tokenizer_class": "T5Tokenizer", "extra_ids": appended}
             with open(os.path.join(path, MODEL), "wb") as file:
                 file.write(model)
+        case SubwordTokenizer():
+            settings, common = (
+                {"tokenizer_class": "PreTrainedTokenizerFast"},
+                tokenizer.tokens_named(),
+            )
+            with open(os.path.join(path, _JSON), "w", encoding="utf-8") as file:
+                file.write(tokenizer.content)
         case _:
             raise UserError(
                 f"{path}: a {type(tokenizer).__name__} has no form that Hugging Face reads"

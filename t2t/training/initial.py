@@ -6,7 +6,7 @@ A variant of `Initial` is a branch of each function here.
 from collections.abc import Callable
 
 from t2t.data import tokenizers
-from t2t.data.tokenizers import Vocabulary
+from t2t.data.vocabulary import Vocabulary
 from t2t.errors import UserError
 from t2t.interop import huggingface
 from t2t.interop.opening import open_published

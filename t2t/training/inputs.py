@@ -8,7 +8,7 @@ from t2t.data import prepare, source_config, tokenizers
 from t2t.data.batches import Samples, evaluation_samples, training_samples
 from t2t.data.corpus_rows import CorpusRows
 from t2t.data.pairs import Pairs
-from t2t.data.tokenizer_config import RunTokenizer, TrainedSentencePiece
+from t2t.data.tokenizer_config import RunTokenizer, Trained
 from t2t.data.tokenizer_files import kept
 from t2t.errors import UserError
 from t2t.interop import huggingface
@@ -111,11 +111,11 @@ def open_tokenizer(run, say: Callable[[str], None], workdir: str = "") -> tokeni
             theirs = kept(path)
         if theirs is None:
             raise UserError(
-                f"{path}: holds no vocabulary (tokenizer.json of a run; spiece.model or ByT5's of "
-                "a Hugging Face directory)"
+                f"{path}: holds no vocabulary (tokenizer.json of a run; spiece.model, "
+                "tokenizer.json, vocab.txt or ByT5's of a Hugging Face directory)"
             )
         return theirs
-    if not isinstance(run.tokenizer, TrainedSentencePiece):
+    if not isinstance(run.tokenizer, Trained):
         return tokenizers.load(run.tokenizer)
     from t2t.data import tokenizer_training
 

@@ -10,7 +10,7 @@ from t2t.data import batches, corpus_rows
 from t2t.data.config import Corpus, Data, Mixture
 from t2t.data.order import continue_schedule
 from t2t.data.source_config import Prepared
-from t2t.data.tokenizers import Vocabulary
+from t2t.data.vocabulary import Vocabulary
 from t2t.errors import UserError
 from t2t.objectives import span_corruption as sc
 from t2t.objectives.config import SpanCorruption

@@ -18,7 +18,7 @@ from t2t.data import batches
 from t2t.data.config import Corpus, Data, Mixture
 from t2t.data.feed import Feed, host_rows
 from t2t.data.source_config import Prepared
-from t2t.data.tokenizers import Vocabulary
+from t2t.data.vocabulary import Vocabulary
 from t2t.errors import UserError
 from t2t.objectives.config import SpanCorruption
 

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from t2t.data.tokenizers import Vocabulary
+from t2t.data.vocabulary import Vocabulary
 from t2t.errors import UserError
 from t2t.models.architecture import Architecture
 from t2t.models.transformer import build
