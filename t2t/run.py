@@ -15,23 +15,19 @@ import fsspec
 
 from t2t import overrides as command_line
 from t2t import recipes, schema
-from t2t.data.config import Corpus, Data
-from t2t.data.source_config import Prepared, Task
-from t2t.data.subword_training import BYTE_BPE_SPECIAL, WORDPIECE_SPECIAL
+from t2t.data.config import Data
+from t2t.data.source_config import Task
 from t2t.data.tokenizer_config import (
     RunTokenizer,
     SentencePiece,
     Subwords,
     Tokenizer,
-    TrainedSentencePiece,
-    TrainedSubwords,
 )
-from t2t.data.tokenizers import load as load_tokenizer
-from t2t.data.vocabulary import EOS, Vocabulary, roles
 from t2t.errors import Failure, UserError
 from t2t.models.architecture import Architecture
 from t2t.monitoring.hardware import hardware
-from t2t.objectives.config import Objective, TextToText
+from t2t.objective_checks import all_corpora, check_objective, check_vocabulary, known_vocabulary
+from t2t.objectives.config import ENCODER, Objective
 from t2t.objectives.implementations import implementation
 from t2t.parallel.mesh_config import AXES, Mesh
 from t2t.training.checkpoint_config import Checkpoints
@@ -91,13 +87,13 @@ def check(run: Run) -> None:
         if getattr(run, field.name) is not None:
             getattr(run, field.name).check(f"config.{field.name}")
     _check_steps(run)
-    _check_objective(run)
+    check_objective(run)
     check_metrics(run)
     _check_mesh(run, {axis: max(getattr(run.mesh, axis), 1) for axis in AXES})
     if isinstance(run.tokenizer, RunTokenizer) and not (run.tokenizer.path or run.initial):
         raise UserError("config.tokenizer.path: names no run, and config.initial is none")
     if not isinstance(run.tokenizer, _IN_A_FILE):  # those: check_inputs
-        check_vocabulary(run, _known_vocabulary(run.tokenizer))
+        check_vocabulary(run, known_vocabulary(run.tokenizer))
 
 
 def _check_steps(run: Run) -> None:
@@ -113,33 +109,6 @@ def _check_steps(run: Run) -> None:
             f"config.schedule.warmup_steps: {run.schedule.warmup_steps} leave nothing of the "
             f"{steps} steps (config.training.steps) for the way down from the peak"
         )
-
-
-def _check_objective(run: Run) -> None:
-    """Checks that the objective is given what it takes: pairs of a task, or running text."""
-    kind, all_tasks = type(run.objective).__name__, True
-    for key, corpora in _all_corpora(run):
-        for i, corpus in enumerate(corpora):
-            all_tasks &= corpus.is_task
-            # A prepared store is not open yet: it will say what it holds.
-            if isinstance(run.objective, TextToText) and not (
-                corpus.is_task or isinstance(corpus.source, Prepared)
-            ):
-                raise UserError(
-                    f"config.data.{key}[{i}]: {corpus.name!r} is running text, and TextToText "
-                    "(config.objective) takes the pairs of tasks; take SpanCorruption, under which "
-                    "text and tasks may stand side by side"
-                )
-    if all_tasks and not isinstance(run.objective, TextToText):
-        raise UserError(
-            f"config.objective: {kind} is for running text, and every corpus is a task; "
-            "take TextToText"
-        )
-
-
-def _all_corpora(run: Run) -> tuple[tuple[str, tuple[Corpus, ...]], ...]:
-    """Returns every corpus under its key in config.data."""
-    return ("train.corpora", run.data.train.corpora), ("evaluation", run.data.evaluation)
 
 
 def _check_mesh(run: Run, sizes: dict[str, int]) -> None:
@@ -174,7 +143,8 @@ def _check_mesh(run: Run, sizes: dict[str, int]) -> None:
     divides(run.model.d_model, ("fsdp",), "model.d_model", "of the model")
     inputs, targets = implementation(run.objective).lengths(run.objective)
     divides(inputs, ("context",), "objective.inputs_length", "input positions")
-    divides(targets, ("context",), "objective.targets_length", "target positions")
+    if run.objective.suits != ENCODER:  # there targets are gathered positions, which are not split
+        divides(targets, ("context",), "objective.targets_length", "target positions")
 
 
 def check_devices(run: Run, devices: int) -> None:
@@ -199,7 +169,7 @@ def check_inputs(run: Run, workdir: str = "") -> None:
     from t2t.training.inputs import open_tokenizer, steps_in
     from t2t.training.task_scores import check_tasks
 
-    for key, corpora in _all_corpora(run):
+    for key, corpora in all_corpora(run):
         for i, corpus in enumerate(corpora):
             try:
                 if isinstance(corpus.source, Task):
@@ -252,33 +222,6 @@ def _check_initial(run: Run) -> None:
     ]
     if differing:
         raise UserError(f"{'; '.join(differing)} (config.initial.path); set it to what it is there")
-
-
-def _known_vocabulary(tokenizer: Tokenizer) -> Vocabulary:
-    """Returns the facts of a vocabulary that is in no file: bytes, or one still to be trained."""
-    if not isinstance(tokenizer, TrainedSentencePiece | TrainedSubwords):
-        return load_tokenizer(tokenizer).vocabulary
-    size = tokenizer.vocabulary_size + tokenizer.extra_ids
-    sentinels = tuple(range(size - tokenizer.extra_ids, size))
-    if isinstance(tokenizer, TrainedSentencePiece):
-        named = {name: size + i for i, name in enumerate(tokenizer.named)}
-        who = roles({"</s>": EOS, **named})
-        return Vocabulary(size + len(named), sentinels, "", named=tuple(named.items()), **who)
-    names = WORDPIECE_SPECIAL if tokenizer.kind == "wordpiece" else BYTE_BPE_SPECIAL
-    return Vocabulary(size, sentinels, "", **roles({name: i for i, name in enumerate(names)}))
-
-
-def check_vocabulary(run: Run, vocabulary: Vocabulary) -> None:
-    """Checks a vocabulary against the model's embedding table and the objective.
-
-    Raises: UserError naming both sizes, or that the objective needs more sentinels than there are.
-    """
-    if vocabulary.size > run.model.vocab_size:
-        raise UserError(
-            f"config.model.vocab_size: {run.model.vocab_size} rows are too few for the vocabulary of "
-            f"{vocabulary.size} (config.tokenizer); use at least {-(-vocabulary.size // 128) * 128}"
-        )
-    implementation(run.objective).check_vocabulary(run.objective, vocabulary, "config.objective")
 
 
 def load(spec: str, overrides: list[tuple[str, str]] = ()) -> Run:

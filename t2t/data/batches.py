@@ -17,11 +17,11 @@ from t2t.data import corpus_rows, mixture
 from t2t.data.config import Data
 from t2t.data.corpus_rows import CorpusRows
 from t2t.data.cutting import rows_of
-from t2t.data.order import Pieces, random_bits, sample_range
+from t2t.data.order import Pieces, below, random_bits, sample_range
 from t2t.errors import UserError
 from t2t.objectives import text_to_text
 from t2t.objectives.config import Objective
-from t2t.objectives.implementations import implementation, of_pairs
+from t2t.objectives.implementations import implementation, luck, of_pairs, takes_other_text
 
 # From this bit on the number that an example's randomness hangs on tells its corpus.
 CORPUS_BIT = 48
@@ -52,6 +52,7 @@ class Samples:
     """The samples of a training run, or of one held-out corpus. Immutable and picklable.
 
     stores, corpora: one of each a corpus, named `names`. tree: which corpus a sample comes from.
+    documents: the part of each store that is the corpus's, [first, last) documents.
     pieces: the batch schedule. full: whether batches have neither padding nor packing, and so no
     segments and positions. batches: how many there are; None without end.
     """
@@ -59,6 +60,7 @@ class Samples:
     names: tuple[str, ...]
     stores: tuple
     corpora: tuple[CorpusRows, ...]
+    documents: tuple[tuple[int, int], ...]
     tree: mixture.SplitTree
     order: str
     pieces: Pieces
@@ -106,18 +108,52 @@ class Samples:
         return batch
 
     def _text_batch(self, examples: Examples) -> dict:
-        corpus = np.repeat(examples.corpus, examples.in_row)
-        tokens, starts = self._read(corpus, examples.starts, examples.lengths)
+        corpus, epoch = (np.repeat(a, examples.in_row) for a in (examples.corpus, examples.epoch))
+        place = examples.starts + (corpus << CORPUS_BIT)
+        number = luck(self.objective, examples.number, place, epoch)
+        places, lengths, more = examples.starts, examples.lengths, {}
+        if takes_other_text(self.objective):
+            others = self._other_documents(corpus, examples, number)
+            corpus = np.concatenate([corpus, corpus])
+            places = np.concatenate([places, others[0]])
+            lengths = np.concatenate([lengths, others[1]])
+        tokens, starts = self._read(corpus, places, lengths)
+        count = len(examples.starts)
+        if takes_other_text(self.objective):
+            more["other"] = starts[count:], lengths[count:]
         return implementation(self.objective).make_packed_batch(
             self.objective,
             self.vocabulary,
             tokens,
-            starts,
+            starts[:count],
             examples.lengths,
             examples.in_row,
-            lambda count: random_bits(self.seed, self.purpose, examples.number, count),
+            lambda count: random_bits(self.seed, self.purpose, number, count),
             full=self.full,
+            **more,
         )
+
+    def _other_documents(
+        self, corpus: np.ndarray, examples: Examples, number: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Draws for each example as many tokens of another document, all documents alike likely.
+
+        Returns (places in the store, lengths), [E] each; a short document gives fewer.
+        """
+        bits = random_bits(self.seed, f"{self.purpose}/other", number, 2)
+        places, sizes = np.zeros_like(examples.starts), np.zeros_like(examples.lengths)
+        for c in np.unique(corpus).tolist():
+            of = np.flatnonzero(corpus == c)
+            first, last = self.documents[c]
+            offsets = np.asarray(self.stores[c].offsets)
+            own = np.searchsorted(offsets, examples.starts[of], side="right") - 1
+            other = first + below(bits[of, 0], last - first - 1)
+            other += other >= own
+            begin, end = offsets[other], offsets[other + 1]
+            spare = np.maximum(end - begin - examples.lengths[of], 0)
+            places[of] = begin + below(bits[of, 1], spare + 1)
+            sizes[of] = np.minimum(examples.lengths[of], end - places[of])
+        return places, sizes
 
     def _pairs_batch(self, examples: Examples) -> dict:
         corpus = np.repeat(examples.corpus, examples.in_row)
@@ -253,6 +289,7 @@ def training_samples(
         names,
         tuple(stores),
         tuple(cut),
+        tuple(corpus_rows.token_range(store, corpus.documents)[:2] for store, corpus in pairs),
         tree,
         data.order,
         pieces,
@@ -311,6 +348,7 @@ def evaluation_samples(
             (corpus.name,),
             (store,),
             (rows,),
+            (corpus_rows.token_range(store, corpus.documents)[:2],),
             mixture.split_tree((corpus.name,), (1.0,)),
             data.order,
             ((0, size),),

@@ -10,7 +10,7 @@ from t2t.data.token_store import PAIRS
 from t2t.errors import UserError
 from t2t.objectives import text_to_text
 from t2t.objectives.config import Objective, TextToText
-from t2t.objectives.implementations import implementation, of_pairs
+from t2t.objectives.implementations import implementation, of_pairs, takes_other_text
 
 
 def rows_of(
@@ -43,6 +43,11 @@ def rows_of(
     length = implemented.raw_length(objective)
     first, last, begin, end = corpus_rows.token_range(store, corpus.documents)
     corpus_rows.check_size(corpus.name, end - begin, length)
+    if takes_other_text(objective) and last - first < 2:
+        raise UserError(
+            f"corpus {corpus.name!r}: next_sentence takes text of another document, and this has "
+            f"{last - first}; give it more documents, or take pairs='sentence_order'"
+        )
     if data.order == "packed":
         table = implemented.lengths_for(objective, np.arange(length + 1))
         capacity = implemented.lengths(objective)

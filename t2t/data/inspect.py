@@ -32,14 +32,15 @@ def _count(number: int, noun: str) -> str:
 
 
 def _figures(samples, step, numbers, batch, examples) -> list[str]:
-    encoder, targets = batch["encoder"]["tokens"].shape[1], batch["targets"].shape[1]
+    name = "encoder" if "encoder" in batch else "decoder"
+    side, targets = batch[name], batch["targets"].shape[1]
     real = examples.in_row > 0
-    segments = batch["encoder"].get("segments")
+    segments = side.get("segments")
     full = float(real.mean()) if segments is None else float((segments > 0).mean())
     return [
         f"step {step}: samples {numbers[0]}..{numbers[-1]}, {_count(len(numbers), 'row')}, "
         f"order {samples.order}, seed {samples.seed}",
-        f"encoder {encoder} tokens, {full:.2%} filled; targets {targets} tokens, "
+        f"{name} {side['tokens'].shape[1]} tokens, {full:.2%} filled; targets {targets} tokens, "
         f"{float((batch['weights'] > 0).mean()):.2%} filled; "
         f"{int(examples.lengths.sum())} raw tokens in {_count(len(examples.lengths), 'example')}",
     ]
@@ -77,18 +78,38 @@ def _place(samples, examples, row: int, example: int) -> str:
 
 
 def _example(samples, tokenizer, batch, row: int, segment: int) -> list[str]:
-    encoder = _segment(batch["encoder"], batch["encoder"]["tokens"], row, segment)
-    targets = _segment(batch["decoder"], batch["targets"], row, segment)
-    decoder = _segment(batch["decoder"], batch["decoder"]["tokens"], row, segment)
+    shown = {}
+    if "encoder" in batch:
+        shown["inputs"] = _segment(batch["encoder"], batch["encoder"]["tokens"], row, segment)
+    if "decoder" in batch:
+        shown["decoder"] = _segment(batch["decoder"], batch["decoder"]["tokens"], row, segment)
+        targets = _segment(batch["decoder"], batch["targets"], row, segment)
+    else:
+        targets = _predictions(batch, row, segment)
+    shown["targets"] = targets
     lines = []
-    for name, ids in (("inputs", encoder), ("targets", targets)):
-        lines.append(f"    {name} ({len(ids)}): {tokenizer.decode(ids, stop_at_eos=False)}")
-    for name, ids in (("inputs", encoder), ("decoder", decoder), ("targets", targets)):
-        shown = " ".join(map(str, ids[:_IDS].tolist())) + (" ..." if len(ids) > _IDS else "")
-        lines.append(f"    {name} ids: {shown}")
+    for name in ("inputs", "targets"):
+        if name in shown:
+            text = tokenizer.decode(shown[name], stop_at_eos=False)
+            lines.append(f"    {name} ({len(shown[name])}): {text}")
+    if "pairs" in batch:
+        label = int(batch["pairs"]["targets"][row, segment - 1])
+        lines.append(f"    pair: {label} ({'changed' if label else 'as in the text'})")
+    for name, ids in shown.items():
+        listed = " ".join(map(str, ids[:_IDS].tolist())) + (" ..." if len(ids) > _IDS else "")
+        lines.append(f"    {name} ids: {listed}")
     pieces = " ".join(tokenizer.pieces(targets))
     lines.append(f"    targets pieces: {pieces}")
     return lines
+
+
+def _predictions(batch: dict, row: int, segment: int) -> np.ndarray:
+    """What is predicted of an example whose predictions stand at places of the encoder's row."""
+    mine = batch["weights"][row] > 0
+    segments = batch["encoder"].get("segments")
+    if segments is not None:
+        mine &= segments[row][batch["places"][row]] == segment
+    return batch["targets"][row][mine]
 
 
 def _segment(side: dict, tokens: np.ndarray, row: int, segment: int) -> np.ndarray:

@@ -2,9 +2,17 @@
 
 import math
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 from t2t.errors import UserError
+
+# What an objective is for: the stacks that an architecture has.
+ENCODER_DECODER, ENCODER, DECODER = "an encoder-decoder", "an encoder alone", "a decoder alone"
+
+
+def _check_length(value: int, where: str, least: int = 4) -> None:
+    if not least <= value <= 1 << 20:
+        raise UserError(f"{where}: {value} is not in {least}..2^20")
 
 
 @dataclass(frozen=True)
@@ -22,6 +30,8 @@ class SpanCorruption:
     noise_density: float = 0.15
     mean_noise_span_length: float = 3.0
     random_roll: bool = False
+
+    suits: ClassVar[str] = ENCODER_DECODER
 
     def check(self, where: str) -> None:
         if self.inputs_length < 4:
@@ -59,10 +69,183 @@ class TextToText:
     inputs_length: int = 512
     targets_length: int = 512
 
+    suits: ClassVar[str] = ENCODER_DECODER
+
     def check(self, where: str) -> None:
         for key in ("inputs_length", "targets_length"):
-            if not 2 <= getattr(self, key) <= 1 << 20:
-                raise UserError(f"{where}.{key}: {getattr(self, key)} is not in 2..2^20")
+            _check_length(getattr(self, key), f"{where}.{key}", least=2)
 
 
-Objective: TypeAlias = SpanCorruption | TextToText
+@dataclass(frozen=True)
+class PrefixLM:
+    """The beginning of a text is the input, the rest the target (Raffel et al. 2020, section 3.2.1).
+
+    The place of the cut is drawn uniformly, at least one token on either side (T5's prefix_lm, with
+    which T5 1.1 was adapted to a language model). `length` is that of inputs and of targets, EOS
+    counted: a row has length - 1 raw tokens.
+    """
+
+    length: int = 512
+
+    suits: ClassVar[str] = ENCODER_DECODER
+
+    def check(self, where: str) -> None:
+        _check_length(self.length, f"{where}.length")
+
+
+@dataclass(frozen=True)
+class Denoiser:
+    """One of UL2's: span corruption at a density and mean span; no mean: one span, at the end.
+
+    rate: its factor in the mixture.
+    """
+
+    mode: Literal["R", "S", "X"]
+    noise_density: float
+    mean_noise_span_length: float | None = None
+    rate: float = 1.0
+
+    def check(self, where: str) -> None:
+        if not 0.0 < self.noise_density < 1.0:
+            raise UserError(f"{where}.noise_density: {self.noise_density} is not between 0 and 1")
+        mean = self.mean_noise_span_length
+        if mean is not None and not (math.isfinite(mean) and mean >= 1.0):
+            raise UserError(f"{where}.mean_noise_span_length: {mean} is not at least 1")
+        if not (math.isfinite(self.rate) and self.rate > 0):
+            raise UserError(
+                f"{where}.rate: {self.rate} is not positive; remove the denoiser instead"
+            )
+
+
+UL2_DENOISERS = (
+    Denoiser("R", 0.15, 3.0),
+    Denoiser("R", 0.15, 8.0),
+    Denoiser("S", 0.25),
+    Denoiser("X", 0.5, 3.0),
+    Denoiser("X", 0.5, 8.0),
+    Denoiser("X", 0.15, 64.0),
+    Denoiser("X", 0.5, 64.0),
+)
+
+
+@dataclass(frozen=True)
+class UL2:
+    """UL2's mixture of denoisers (Tay et al. 2022, table 1), one drawn for each sample.
+
+    Each input begins with its mode's token: `mode_tokens` are those of R, X and S, special tokens
+    that the vocabulary must have (config.tokenizer.named); () leaves them out. A row has as many raw
+    tokens as every denoiser has room for in inputs_length and targets_length.
+    """
+
+    inputs_length: int = 512
+    targets_length: int = 512
+    denoisers: tuple[Denoiser, ...] = UL2_DENOISERS
+    mode_tokens: tuple[str, ...] = ("[NLU]", "[NLG]", "[S2S]")
+
+    suits: ClassVar[str] = ENCODER_DECODER
+
+    def check(self, where: str) -> None:
+        for key in ("inputs_length", "targets_length"):
+            _check_length(getattr(self, key), f"{where}.{key}", least=16)
+        if not self.denoisers:
+            raise UserError(f"{where}.denoisers: none given")
+        for i, denoiser in enumerate(self.denoisers):
+            denoiser.check(f"{where}.denoisers[{i}]")
+        if len(self.mode_tokens) not in (0, 3):
+            raise UserError(f"{where}.mode_tokens: give those of R, X and S, or none")
+
+
+@dataclass(frozen=True)
+class CausalLM:
+    """Each token from those before it (GPT). A text begins with the vocabulary's BOS, or its EOS
+    where it has none, which is read and not predicted; `length` tokens of a row are predicted."""
+
+    length: int = 1024
+
+    suits: ClassVar[str] = DECODER
+
+    def check(self, where: str) -> None:
+        _check_length(self.length, f"{where}.length")
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Single tokens are masked (BERT, RoBERTa)."""
+
+    longest: ClassVar[int] = 1
+
+    def check(self, where: str) -> None:
+        """Nothing to check."""
+
+
+@dataclass(frozen=True)
+class WholeWords:
+    """All pieces of a word are masked together (BERT's whole-word variant)."""
+
+    longest: ClassVar[int] = 1
+
+    def check(self, where: str) -> None:
+        """Nothing to check."""
+
+
+@dataclass(frozen=True)
+class NGrams:
+    """1 to `longest` words in a row are masked, n of them with a probability in 1/n (ALBERT)."""
+
+    longest: int = 3
+
+    def check(self, where: str) -> None:
+        if not 1 <= self.longest <= 64:
+            raise UserError(f"{where}.longest: {self.longest} is not in 1..64")
+
+
+@dataclass(frozen=True)
+class MaskedLM:
+    """Masked language modelling (Devlin et al. 2019, section 3.1), alone or with pairs of segments.
+
+    `length` counts [CLS] and [SEP]s. Of an example's tokens round(rate * tokens) are predicted, at
+    least one and at most `predictions` (None: those of a full row), in whole `unit`s as far as they
+    fit. Of these `masked` become [MASK], `random` a random token, the others stay.
+
+    pairs: `next_sentence` (BERT: the second segment is from another document half of the time),
+    `sentence_order` (ALBERT: two segments change places half of the time); segments end where
+    sentences do. short_share: share of examples cut to a random length (BERT: 0.1).
+    static_copies: masks are drawn once for each example and copy, and come again (BERT: 10; needs
+    order='packed', where epochs have the same examples); 0: new ones every time (RoBERTa).
+    pair_weight: factor of the pair's loss, a mean over pairs, beside that of the tokens.
+    """
+
+    length: int = 512
+    rate: float = 0.15
+    predictions: int | None = None
+    unit: Tokens | WholeWords | NGrams = Tokens()
+    masked: float = 0.8
+    random: float = 0.1
+    pairs: Literal["none", "next_sentence", "sentence_order"] = "none"
+    short_share: float = 0.0
+    static_copies: int = 0
+    pair_weight: float = 1.0
+
+    suits: ClassVar[str] = ENCODER
+
+    def check(self, where: str) -> None:
+        _check_length(self.length, f"{where}.length", least=16)
+        if not 0.0 < self.rate < 1.0:
+            raise UserError(f"{where}.rate: {self.rate} is not between 0 and 1")
+        if self.predictions is not None and not 1 <= self.predictions <= self.length:
+            raise UserError(f"{where}.predictions: {self.predictions} is not in 1..{self.length}")
+        self.unit.check(f"{where}.unit")
+        if self.masked < 0 or self.random < 0 or not self.masked + self.random <= 1.0 + 1e-9:
+            raise UserError(
+                f"{where}.masked: shares {self.masked} masked and {self.random} random must not be "
+                "negative, nor over 1 together"
+            )
+        if not 0.0 <= self.short_share <= 1.0:
+            raise UserError(f"{where}.short_share: {self.short_share} is not in 0..1")
+        if not 0 <= self.static_copies <= 1000:
+            raise UserError(f"{where}.static_copies: {self.static_copies} is not in 0..1000")
+        if not (math.isfinite(self.pair_weight) and self.pair_weight > 0):
+            raise UserError(f"{where}.pair_weight: {self.pair_weight} is not positive")
+
+
+Objective: TypeAlias = SpanCorruption | TextToText | PrefixLM | UL2 | CausalLM | MaskedLM

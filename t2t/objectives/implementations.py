@@ -1,16 +1,33 @@
 """From an objective's configuration to the module that implements it.
 
 Every such module has `lengths`, `always_full` and `check_vocabulary`. Those that make their examples
-of running text have `raw_length`, `lengths_for`, `make_batch` and `make_packed_batch` too (see
+of running text have `raw_length`, `lengths_for` and `make_packed_batch` too (see
 span_corruption.py); text_to_text.py, which takes pairs, has `make_pairs_batch`.
 """
 
 from types import ModuleType
 
-from t2t.objectives import span_corruption, text_to_text
-from t2t.objectives.config import Objective, SpanCorruption, TextToText
+import numpy as np
 
-_MODULES: dict[type, ModuleType] = {SpanCorruption: span_corruption, TextToText: text_to_text}
+from t2t.objectives import causal_lm, masked_lm, prefix_lm, span_corruption, text_to_text, ul2
+from t2t.objectives.config import (
+    UL2,
+    CausalLM,
+    MaskedLM,
+    Objective,
+    PrefixLM,
+    SpanCorruption,
+    TextToText,
+)
+
+_MODULES: dict[type, ModuleType] = {
+    SpanCorruption: span_corruption,
+    TextToText: text_to_text,
+    PrefixLM: prefix_lm,
+    UL2: ul2,
+    CausalLM: causal_lm,
+    MaskedLM: masked_lm,
+}
 
 
 def implementation(cfg: Objective) -> ModuleType:
@@ -21,3 +38,24 @@ def implementation(cfg: Objective) -> ModuleType:
 def of_pairs(cfg: Objective) -> TextToText:
     """Returns how a run with objective `cfg` poses the pairs of a task: in rows of its lengths."""
     return TextToText(*implementation(cfg).lengths(cfg))
+
+
+def takes_marks(cfg: Objective) -> bool:
+    """Whether it asks where words begin and sentences end (vocabulary.marks)."""
+    return isinstance(cfg, MaskedLM)
+
+
+def takes_other_text(cfg: Objective) -> bool:
+    """Whether its examples need a text from another document beside their own."""
+    return isinstance(cfg, MaskedLM) and cfg.pairs == "next_sentence"
+
+
+def luck(cfg: Objective, number: np.ndarray, start: np.ndarray, epoch: np.ndarray) -> np.ndarray:
+    """Returns what the randomness of examples [E] hangs on.
+
+    number: differs for each example and epoch. With static masks it is their place (`start`) and
+    which of the copies it is.
+    """
+    if not (isinstance(cfg, MaskedLM) and cfg.static_copies):
+        return number
+    return start * cfg.static_copies + epoch % cfg.static_copies

@@ -3,6 +3,13 @@
 import numpy as np
 
 
+def flat_examples(tokens: np.ndarray, starts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Returns tokens[starts[e] : starts[e] + sizes[e]] of all examples, one behind the other, int32."""
+    places = np.arange(int(sizes.sum()))
+    places += np.repeat(starts - (np.cumsum(sizes) - sizes), sizes)
+    return tokens[places].astype(np.int32, copy=False)
+
+
 class RowLayout:
     """Places of examples in rows of `length`: row r holds the next `examples_in_row[r]` of them.
 
@@ -18,6 +25,10 @@ class RowLayout:
         if used.size and int(used.max()) > length:
             raise ValueError(f"a row of {used.max()} tokens, over {length}")
         self.filled = np.arange(length) < used[:, None]
+        # Where in its row each example begins, [E].
+        self.offsets = (
+            np.cumsum(lengths) - lengths - np.repeat(ends[last - examples_in_row], examples_in_row)
+        )
         self._lengths = lengths
         first = np.repeat(last - examples_in_row, examples_in_row)
         self._segment = np.arange(1, len(lengths) + 1) - first
@@ -56,28 +67,44 @@ def lay_batch(
     `positions`.
     """
     inputs_length, targets_length = lengths
+    side = RowLayout(examples_in_row, encoder_lengths, inputs_length)
+    inputs = {"tokens": side.lay(encoder, int(vocabulary.pad_id))}
+    if not full:
+        inputs |= side.segments_and_positions()
+    decoder = lay_decoder(
+        vocabulary, targets, targets_lengths, examples_in_row, targets_length, 0, full
+    )
+    return {"encoder": inputs, **decoder}
+
+
+def lay_decoder(
+    vocabulary,
+    targets: np.ndarray,
+    targets_lengths: np.ndarray,
+    examples_in_row: np.ndarray,
+    length: int,
+    start: int,
+    full: bool = False,
+) -> dict:
+    """Returns `decoder`, `targets` and `weights` of a Batch, as `lay_batch`; the decoder reads
+    `start` at each example's beginning."""
     shifted = np.empty_like(targets)
     shifted[1:] = targets[:-1]
-    shifted[np.cumsum(targets_lengths) - targets_lengths] = 0
+    shifted[np.cumsum(targets_lengths) - targets_lengths] = start
     rows = len(examples_in_row)
-    if full and len(encoder_lengths) == rows:
-        shape = (rows, targets_length)
+    if full and len(targets_lengths) == rows:
         return {
-            "encoder": {"tokens": encoder.reshape(rows, inputs_length)},
-            "decoder": {"tokens": shifted.reshape(shape)},
-            "targets": targets.reshape(shape),
-            "weights": np.ones(shape, np.float32),
+            "decoder": {"tokens": shifted.reshape(rows, length)},
+            "targets": targets.reshape(rows, length),
+            "weights": np.ones((rows, length), np.float32),
         }
-    encoder_side = RowLayout(examples_in_row, encoder_lengths, inputs_length)
-    targets_side = RowLayout(examples_in_row, targets_lengths, targets_length)
-    pad = int(vocabulary.pad_id)
-    batch = {
-        "encoder": {"tokens": encoder_side.lay(encoder, pad)},
-        "decoder": {"tokens": targets_side.lay(shifted, 0)},
-        "targets": targets_side.lay(targets, pad),
-        "weights": targets_side.filled.astype(np.float32),
-    }
+    side = RowLayout(examples_in_row, targets_lengths, length)
+    decoder = {"tokens": side.lay(shifted, 0)}
     if not full:
-        batch["encoder"] |= encoder_side.segments_and_positions()
-        batch["decoder"] |= targets_side.segments_and_positions()
-    return batch
+        decoder |= side.segments_and_positions()
+    weights = side.filled.astype(np.float32)
+    return {
+        "decoder": decoder,
+        "targets": side.lay(targets, int(vocabulary.pad_id)),
+        "weights": weights,
+    }

@@ -28,8 +28,11 @@ Draw = Callable[[int], np.ndarray]
 _ROLL_DRAWS = 2
 
 
-def _counts(cfg: SpanCorruption, raw: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns (kept, masked, spans), int64. A row of one token keeps it and has no span."""
+def counts(cfg: SpanCorruption, raw: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns (kept, masked, spans), int64. A row of one token keeps it and has no span.
+
+    The settings of `cfg` may be arrays [E], one of each example (see ul2.py).
+    """
     raw = np.asarray(raw, np.int64)
     masked = np.rint(raw * cfg.noise_density).astype(np.int64)
     masked = np.minimum(np.maximum(masked, 1), raw - 1)
@@ -41,7 +44,7 @@ def _counts(cfg: SpanCorruption, raw: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 def lengths_for(cfg: SpanCorruption, raw: np.ndarray | int) -> tuple[np.ndarray, np.ndarray]:
     """Returns (encoder, targets) lengths of examples of `raw` tokens, EOS included; 0 for 0."""
-    kept, masked, spans = _counts(cfg, raw)
+    kept, masked, spans = counts(cfg, raw)
     present = np.asarray(raw) > 0
     return present * (kept + spans + 1), present * (masked + spans + 1)
 
@@ -73,7 +76,7 @@ def always_full(cfg: SpanCorruption) -> bool:
 
 def check_vocabulary(cfg: SpanCorruption, vocabulary, where: str = "objective") -> None:
     """Raises UserError unless the vocabulary has a sentinel for every span of a full row."""
-    spans = int(_counts(cfg, np.arange(1, raw_length(cfg) + 1))[2].max())
+    spans = int(counts(cfg, np.arange(1, raw_length(cfg) + 1))[2].max())
     have = len(vocabulary.sentinels)
     if spans > have:
         raise UserError(
@@ -93,7 +96,7 @@ class Spans(NamedTuple):
 
 def random_spans(cfg: SpanCorruption, lengths: np.ndarray, draw: Draw) -> Spans:
     """Draws the masks of examples of `lengths` [E] tokens (each at least 1)."""
-    kept, masked, spans = _counts(cfg, lengths)
+    kept, masked, spans = counts(cfg, lengths)
     examples = len(lengths)
     most = int(spans.max(initial=0))
     bits = draw(_ROLL_DRAWS + 2 * max(most - 1, 0))
@@ -229,7 +232,7 @@ def make_packed_batch(
         spans = random_spans(cfg, sizes, lambda count: draw(count)[present])
     else:
         spans = random_spans(cfg, sizes, draw)
-    encoder, targets = _chunks(vocabulary, tokens, starts, spans)
+    encoder, targets = chunks(vocabulary, tokens, starts, spans)
     encoder_lengths, targets_lengths = lengths_for(cfg, sizes)
     return lay_batch(
         vocabulary,
@@ -243,7 +246,7 @@ def make_packed_batch(
     )
 
 
-def _chunks(
+def chunks(
     vocabulary, tokens: np.ndarray, starts: np.ndarray, spans: Spans
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns encoder tokens and targets of all examples, one behind the other (int32, flat)."""

@@ -1,5 +1,6 @@
 """A run's inputs from its configuration: tokenizer, token stores, training and held-out samples."""
 
+import dataclasses
 import os
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -10,9 +11,11 @@ from t2t.data.corpus_rows import CorpusRows
 from t2t.data.pairs import Pairs
 from t2t.data.tokenizer_config import RunTokenizer, Trained
 from t2t.data.tokenizer_files import kept
+from t2t.data.vocabulary import piece_marks
 from t2t.errors import UserError
 from t2t.interop import huggingface
 from t2t.monitoring.compile_cache import cache_root
+from t2t.objectives.implementations import takes_marks
 from t2t.tasks.pairs import open_pairs
 from t2t.training.checkpoint_reading import steps_in
 
@@ -74,7 +77,11 @@ def open_inputs(
 
     train = [store(c) for c in run.data.train.corpora]
     heldout = [store(c) for c in run.data.evaluation]
-    arguments = (run.objective, tokenizer.vocabulary, run.training.seed)
+    vocabulary = tokenizer.vocabulary
+    if takes_marks(run.objective):
+        marks = piece_marks(tokenizer.pieces(range(vocabulary.size)), vocabulary)
+        vocabulary = dataclasses.replace(vocabulary, marks=marks)
+    arguments = (run.objective, vocabulary, run.training.seed)
     kept = {"cache": cache_folder(run)}
     inputs = Inputs(
         tokenizer,

@@ -32,13 +32,15 @@ def closing_lines(run, programs, inputs, state: dict, evaluate: Callable) -> Ite
 
         if run.evaluation.input_blind:
             loss = heldout.score(evaluate, state, placed(host()))["loss"]
-            other = heldout.score(evaluate, state, placed(heldout.exchanged(host())))["loss"]
             blind = heldout.input_blind_loss(host(), free)
-            yield (
+            line = (
                 f"eval/{name}: loss {loss:.3f} nat a token; best predictor that cannot see the "
-                f"input (unigram over targets, sentinels free) {blind:.3f}: {blind - loss:+.3f} "
-                f"better; with inputs exchanged between rows {other:.3f}: {other - loss:+.3f}"
+                f"input (unigram over targets, sentinels free) {blind:.3f}: {blind - loss:+.3f} better"
             )
+            if run.model.encoder_layers:
+                other = heldout.score(evaluate, state, placed(heldout.exchanged(host())))["loss"]
+                line += f"; with inputs exchanged between rows {other:.3f}: {other - loss:+.3f}"
+            yield line
         if run.evaluation.examples:
             batch = samples.batch_at(0)
             yield f"blanks of eval/{name} filled in by the model:"

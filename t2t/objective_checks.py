@@ -1,0 +1,104 @@
+"""What must hold between a run's objective and its model, corpora, vocabulary and evaluation.
+
+Part of `t2t.run.check`: nothing else sees all of these rooms.
+"""
+
+from t2t.data.config import Corpus
+from t2t.data.source_config import Prepared
+from t2t.data.subword_training import BYTE_BPE_SPECIAL, WORDPIECE_SPECIAL
+from t2t.data.tokenizer_config import Tokenizer, TrainedSentencePiece, TrainedSubwords
+from t2t.data.tokenizers import load as load_tokenizer
+from t2t.data.vocabulary import EOS, Vocabulary, roles
+from t2t.errors import UserError
+from t2t.models.architecture import Architecture
+from t2t.objectives.config import DECODER, ENCODER, ENCODER_DECODER, MaskedLM, TextToText
+from t2t.objectives.implementations import implementation
+
+
+def check_objective(run) -> None:
+    """Checks that the objective is given what it takes: the stacks, and pairs of a task or text.
+
+    Raises: UserError naming what does not go together.
+    """
+    kind, all_tasks = type(run.objective).__name__, True
+    stacks = _stacks(run.model)
+    if run.objective.suits != stacks:
+        raise UserError(
+            f"config.objective: {kind} is for {run.objective.suits}, and config.model is {stacks} "
+            f"({run.model.encoder_layers} encoder and {run.model.decoder_layers} decoder layers)"
+        )
+    if (
+        isinstance(run.objective, MaskedLM)
+        and run.objective.static_copies
+        and run.data.order != "packed"
+    ):
+        raise UserError(
+            "config.objective.static_copies: masks come again where examples do, with "
+            f"config.data.order='packed', not {run.data.order!r}"
+        )
+    for key, given in (("examples", run.evaluation.examples), ("tasks", run.evaluation.tasks)):
+        if given and stacks != ENCODER_DECODER:
+            raise UserError(
+                f"config.evaluation.{key}: answers are written by {ENCODER_DECODER}, and "
+                f"config.model is {stacks}"
+            )
+    for key, corpora in all_corpora(run):
+        for i, corpus in enumerate(corpora):
+            all_tasks &= corpus.is_task
+            if corpus.is_task and stacks != ENCODER_DECODER:
+                raise UserError(
+                    f"config.data.{key}[{i}]: {corpus.name!r} is a task, whose pairs are for "
+                    f"{ENCODER_DECODER}, and config.model is {stacks}"
+                )
+            # A prepared store is not open yet: it will say what it holds.
+            if isinstance(run.objective, TextToText) and not (
+                corpus.is_task or isinstance(corpus.source, Prepared)
+            ):
+                raise UserError(
+                    f"config.data.{key}[{i}]: {corpus.name!r} is running text, and TextToText "
+                    "(config.objective) takes the pairs of tasks; take SpanCorruption, under which "
+                    "text and tasks may stand side by side"
+                )
+    if all_tasks and not isinstance(run.objective, TextToText):
+        raise UserError(
+            f"config.objective: {kind} is for running text, and every corpus is a task; "
+            "take TextToText"
+        )
+
+
+def _stacks(model: Architecture) -> str:
+    if model.encoder_layers and model.decoder_layers:
+        return ENCODER_DECODER
+    return ENCODER if model.encoder_layers else DECODER
+
+
+def all_corpora(run) -> tuple[tuple[str, tuple[Corpus, ...]], ...]:
+    """Returns every corpus under its key in config.data."""
+    return ("train.corpora", run.data.train.corpora), ("evaluation", run.data.evaluation)
+
+
+def known_vocabulary(tokenizer: Tokenizer) -> Vocabulary:
+    """Returns the facts of a vocabulary that is in no file: bytes, or one still to be trained."""
+    if not isinstance(tokenizer, TrainedSentencePiece | TrainedSubwords):
+        return load_tokenizer(tokenizer).vocabulary
+    size = tokenizer.vocabulary_size + tokenizer.extra_ids
+    sentinels = tuple(range(size - tokenizer.extra_ids, size))
+    if isinstance(tokenizer, TrainedSentencePiece):
+        named = {name: size + i for i, name in enumerate(tokenizer.named)}
+        who = roles({"</s>": EOS, **named})
+        return Vocabulary(size + len(named), sentinels, "", named=tuple(named.items()), **who)
+    names = WORDPIECE_SPECIAL if tokenizer.kind == "wordpiece" else BYTE_BPE_SPECIAL
+    return Vocabulary(size, sentinels, "", **roles({name: i for i, name in enumerate(names)}))
+
+
+def check_vocabulary(run, vocabulary: Vocabulary) -> None:
+    """Checks a vocabulary against the model's embedding table and the objective.
+
+    Raises: UserError naming both sizes, or that the objective needs more sentinels than there are.
+    """
+    if vocabulary.size > run.model.vocab_size:
+        raise UserError(
+            f"config.model.vocab_size: {run.model.vocab_size} rows are too few for the vocabulary of "
+            f"{vocabulary.size} (config.tokenizer); use at least {-(-vocabulary.size // 128) * 128}"
+        )
+    implementation(run.objective).check_vocabulary(run.objective, vocabulary, "config.objective")

@@ -1,0 +1,165 @@
+"""Masked language modelling for whole batches, alone or with pairs of segments.
+
+    encoder  [CLS], text, [SEP]      or      [CLS], segment, [SEP], segment, [SEP]
+    places   where predictions stand in the row;  targets  what stood there
+
+A batch has `encoder`, `places` [B, P], `targets` and `weights` [B, P], so that the head is applied to
+what is predicted alone. With pairs also `types` [B, L] (1: second segment) and `pairs`: {`places`,
+`targets`, `weights`} [B, P] of the examples' [CLS] (target 0: the segments are as they were).
+"""
+
+import numpy as np
+
+from t2t.data.order import below
+from t2t.data.vocabulary import BEGINS_WORD, SPECIAL
+from t2t.errors import UserError
+from t2t.objectives import masking, sentence_pairs
+from t2t.objectives.config import MaskedLM, Tokens
+from t2t.objectives.row_layout import RowLayout
+
+# The first draws decide about the length, the cut and the pair's label.
+_HEAD_DRAWS = 4
+
+
+def _added(cfg: MaskedLM) -> int:
+    return 2 if cfg.pairs == "none" else 3
+
+
+def raw_length(cfg: MaskedLM) -> int:
+    """Raw tokens that fill a row."""
+    return cfg.length - _added(cfg)
+
+
+def lengths_for(cfg: MaskedLM, raw: np.ndarray | int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns (tokens with the special ones, most predictions) of examples of `raw`; 0 for 0."""
+    raw = np.asarray(raw, np.int64)
+    tokens = (raw + _added(cfg)) * (raw > 0)
+    most = cfg.predictions or cfg.length
+    return tokens, np.minimum(np.maximum(np.rint(tokens * cfg.rate), 1), most).astype(np.int64) * (
+        raw > 0
+    )
+
+
+def lengths(cfg: MaskedLM) -> tuple[int, int]:
+    """Returns (tokens, predictions) of a row."""
+    return cfg.length, int(lengths_for(cfg, raw_length(cfg))[1])
+
+
+def always_full(cfg: MaskedLM) -> bool:
+    """Whether a row of `raw_length` tokens has no padding: another document's text may be shorter."""
+    return cfg.short_share == 0 and cfg.pairs != "next_sentence"
+
+
+def check_vocabulary(cfg: MaskedLM, vocabulary, where: str = "objective") -> None:
+    """Raises UserError unless the vocabulary has [MASK], [CLS] and [SEP]."""
+    for role in ("mask", "cls", "sep"):
+        if getattr(vocabulary, f"{role}_id") is None:
+            raise UserError(
+                f"{where}: the vocabulary has no [{role.upper()}]; take Subwords or TrainedSubwords, "
+                "or name it in config.tokenizer.named"
+            )
+
+
+def make_packed_batch(
+    cfg: MaskedLM,
+    vocabulary,
+    tokens: np.ndarray,
+    starts: np.ndarray,
+    sizes: np.ndarray,
+    examples_in_row: np.ndarray,
+    draw,
+    full: bool = False,
+    other: tuple[np.ndarray, np.ndarray] | None = None,
+) -> dict:
+    """Masks examples e = tokens[starts[e] : starts[e] + sizes[e]] and lays them into rows.
+
+    Row r [B] takes the next `examples_in_row[r]` of them. vocabulary.marks tell words and sentences.
+    other: (starts, sizes) of other documents' text, for next_sentence. full: every row that has an
+    example has one that fills it, and there are no `segments` and `positions`.
+    """
+    width = cfg.length
+    bits = draw(_HEAD_DRAWS + 4 * width)
+    head, bits = bits[:, :_HEAD_DRAWS], bits[:, _HEAD_DRAWS:]
+    sizes = np.asarray(sizes, np.int64)
+    if cfg.short_share:
+        short = (head[:, 0] / 2.0**32 < cfg.short_share) & (sizes > 2)
+        sizes = np.where(short, 2 + below(head[:, 1], np.maximum(sizes - 1, 1)), sizes)
+    marks = np.frombuffer(vocabulary.marks, np.uint8)
+    rows, lengths_, types, label = _assemble(
+        cfg, vocabulary, marks, tokens, starts, sizes, head, other
+    )
+
+    inside = np.arange(rows.shape[1]) < lengths_[:, None]
+    maskable = inside & (marks[rows] & SPECIAL == 0)
+    begins = maskable.copy()
+    if not isinstance(cfg.unit, Tokens):
+        begins[:, 1:] &= (marks[rows[:, 1:]] & BEGINS_WORD > 0) | ~maskable[:, :-1]
+    # Of the tokens, special ones counted, as BERT does.
+    most = lengths(cfg)[1]
+    budget = np.clip(np.rint(lengths_ * cfg.rate).astype(np.int64), 1, most)
+    order, length, kind, token = (bits[:, i * width : (i + 1) * width] for i in range(4))
+    chosen = masking.choose(begins, maskable, budget, cfg.unit.longest, order, length)
+    at = np.nonzero(chosen)
+    originals = rows[at]
+    ordinary = np.flatnonzero(marks & SPECIAL == 0).astype(np.int32)
+    rows[at] = masking.replace(
+        originals, cfg.masked, cfg.random, vocabulary.mask_id, ordinary, kind[at], token[at]
+    )
+
+    side = RowLayout(examples_in_row, lengths_, cfg.length)
+    predictions = RowLayout(examples_in_row, chosen.sum(axis=1), most)
+    encoder = {"tokens": side.lay(rows[inside], int(vocabulary.pad_id))}
+    if types is not None:
+        encoder["types"] = side.lay(types[inside], 0)
+    if not full:
+        encoder |= side.segments_and_positions()
+    batch = {
+        "encoder": encoder,
+        "places": predictions.lay(side.offsets[at[0]] + at[1], 0),
+        "targets": predictions.lay(originals, int(vocabulary.pad_id)),
+        "weights": predictions.filled.astype(np.float32),
+    }
+    if label is not None:
+        pairs = RowLayout(examples_in_row, np.ones(len(sizes), np.int64), most)
+        batch["pairs"] = {
+            "places": pairs.lay(side.offsets, 0),
+            "targets": pairs.lay(label, 0),
+            "weights": pairs.filled.astype(np.float32),
+        }
+    return batch
+
+
+def _assemble(cfg, vocabulary, marks, tokens, starts, sizes, head, other):
+    """Returns rows int32 [E, W] with special tokens, their lengths [E], types [E, W], labels [E].
+
+    The last two are None without pairs.
+    """
+    width = int(sizes.max(initial=0))
+    column = np.arange(width)
+    text = tokens.take(starts[:, None] + column, mode="clip")
+    place = np.arange(width + _added(cfg))
+    cls, sep = np.int32(vocabulary.cls_id), np.int32(vocabulary.sep_id)
+    if cfg.pairs == "none":
+        lengths_ = sizes + 2
+        rows = np.concatenate(
+            [np.full((len(sizes), 1), cls), text, np.full((len(sizes), 1), sep)], 1
+        )
+        rows[place >= (lengths_ - 1)[:, None]] = sep
+        return rows.astype(np.int32), lengths_, None, None
+    begins = sentence_pairs.sentence_begins(text, sizes, marks, vocabulary.eos_id)
+    if cfg.pairs == "sentence_order":
+        parts = sentence_pairs.sentence_order(begins, sizes, head[:, 2:])
+    else:
+        other_sizes = np.minimum(other[1], width)
+        text = np.concatenate([text, tokens.take(other[0][:, None] + column, mode="clip")], axis=1)
+        parts = sentence_pairs.next_sentence(begins, sizes, head[:, 2:], width, other_sizes)
+    first, second = parts.first_size[:, None], parts.second_size[:, None]
+    in_second = place > first + 1
+    source = np.where(
+        in_second, parts.second[:, None] + place - first - 2, parts.first[:, None] + place - 1
+    )
+    rows = np.take_along_axis(text, np.clip(source, 0, text.shape[1] - 1), axis=1).astype(np.int32)
+    rows[:, 0] = cls
+    rows[(place == first + 1) | (place == first + second + 2)] = sep
+    lengths_ = parts.first_size + parts.second_size + 3
+    return rows, lengths_, in_second.astype(np.int32), parts.label
