@@ -87,6 +87,7 @@ def check(run: Run) -> None:
         if getattr(run, field.name) is not None:
             getattr(run, field.name).check(f"config.{field.name}")
     _check_steps(run)
+    _check_dropout(run)
     check_objective(run)
     check_metrics(run)
     _check_mesh(run, {axis: max(getattr(run.mesh, axis), 1) for axis in AXES})
@@ -94,6 +95,16 @@ def check(run: Run) -> None:
         raise UserError("config.tokenizer.path: names no run, and config.initial is none")
     if not isinstance(run.tokenizer, _IN_A_FILE):  # those: check_inputs
         check_vocabulary(run, known_vocabulary(run.tokenizer))
+
+
+def _check_dropout(run: Run) -> None:
+    """Checks that what compares dropouts has any."""
+    lora = run.training.lora
+    if run.training.r_drop and not (run.model.dropout or (lora is not None and lora.dropout)):
+        raise UserError(
+            f"config.training.r_drop: {run.training.r_drop} compares two dropouts of each row, and "
+            "config.model.dropout is 0"
+        )
 
 
 def _check_steps(run: Run) -> None:

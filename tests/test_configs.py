@@ -16,14 +16,14 @@ from t2t.models.transformer import build
 from tests.models.test_parameter_counts import PUBLISHED
 
 FOLDER = recipes.config_folder()
-# 14,846,976 by hand: twice 32,128 x 192 of vocabulary, 3 encoder layers, 2 decoder layers, two tables
-# of 32 x 6 and two norms of 192.
+# 7,080,960 by hand: twice 8,192 x 256 of vocabulary, 3 encoder layers, 1 decoder layer, two tables of
+# 32 x 4 and two norms of 256.
 TINY = (
-    2 * 32128 * 192
-    + 3 * (4 * 192**2 + 3 * 192 * 512 + 2 * 192)
-    + 2 * (8 * 192**2 + 3 * 192 * 512 + 3 * 192)
-    + 2 * 32 * 6
-    + 2 * 192
+    2 * 8192 * 256
+    + 3 * (4 * 256**2 + 3 * 256 * 512 + 2 * 256)
+    + (8 * 256**2 + 3 * 256 * 512 + 3 * 256)
+    + 2 * 32 * 4
+    + 2 * 256
 )
 FAMILIES = {m.__name__.rpartition(".")[2]: sizes for m, sizes in PUBLISHED.items()}
 PARAMETERS = {
@@ -31,8 +31,8 @@ PARAMETERS = {
     "books_small": FAMILIES["t5_1_1"]["small"],
     "books_small:tiny": TINY,
     "sst2": TINY,
-    "multi30k": TINY,
-    "sst2:small": FAMILIES["t5_1_1"]["small"],
+    "sst2:scratch": TINY,
+    "multi30k": TINY + 2 * (8 * 256**2 + 3 * 256 * 512 + 3 * 256),  # two more decoder layers
     "finetune:sst2_sentences": FAMILIES["t5_1_1"]["small"],
     "quickstart": None,  # sizes of our own
     "overfit": None,

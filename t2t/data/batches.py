@@ -14,6 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from t2t.data import corpus_rows, mixture
+from t2t.data.augmentation import augmented
+from t2t.data.augmentation_config import Augmentation
 from t2t.data.config import Data
 from t2t.data.corpus_rows import CorpusRows
 from t2t.data.cutting import rows_of
@@ -71,6 +73,7 @@ class Samples:
     full: bool
     batches: int | None = None
     among: int = 0  # when positive, only the first so many samples are used, over and over
+    augmentation: Augmentation = Augmentation()
 
     def __post_init__(self):
         if self.order == "streams" and len({size for _, size in self.pieces}) > 1:
@@ -105,6 +108,8 @@ class Samples:
                 self._text_batch(examples.of_rows(~paired)),
             )
         batch["sample"] = samples
+        if self.augmentation.changes:
+            return augmented(self.augmentation, self.vocabulary, self.seed, batch)
         return batch
 
     def _text_batch(self, examples: Examples) -> dict:
@@ -298,6 +303,7 @@ def training_samples(
         seed,
         "train",
         always_full(data, objective),
+        augmentation=data.augmentation,
     )
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from t2t.data.augmentation_config import Augmentation
 from t2t.data.source_config import Source, Task
 from t2t.errors import UserError
 
@@ -87,6 +88,7 @@ class Data:
     read_ahead: batches made ahead of the step that uses them. workers: 0 makes them in threads of
     this process, n in n processes; batches and their order are the same for any number.
     cache_dir: where token stores and packing plans are kept; "" is the user's cache folder.
+    augmentation: noise on the inputs of training rows.
     """
 
     train: Mixture
@@ -98,9 +100,11 @@ class Data:
     read_ahead: int = 8
     workers: int = 0
     cache_dir: str = ""
+    augmentation: Augmentation = Augmentation()
 
     def check(self, where: str) -> None:
         self.train.check(f"{where}.train")
+        self.augmentation.check(f"{where}.augmentation")
         _check_corpora(self.evaluation, f"{where}.evaluation")
         for key in ("batch_size", "evaluation_batch_size", "read_ahead"):
             value = getattr(self, key)

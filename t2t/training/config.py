@@ -17,7 +17,8 @@ class Training:
     accumulation: microbatches a step; gradients are summed and divided once by the global count of
     target tokens, so that the result does not depend on it. repeat_samples: when positive, only the
     first so many samples are used, over and over (to see a model overfit). z_loss: weight of
-    log(Z)^2. label_smoothing: mass spread over the vocabulary. bad_steps: consecutive steps with a
+    log(Z)^2. label_smoothing: mass spread over the vocabulary. r_drop: weight of the divergence
+    between two dropouts of each row (R-Drop, arXiv:2106.14448; 0: one pass). bad_steps: consecutive steps with a
     non-finite loss or gradient (each skipped) after which the run stops. deterministic: ask GPUs
     for kernels that always add in the same order. watchdog_seconds: a step that takes longer dumps
     every thread's stack (0: never).
@@ -34,6 +35,7 @@ class Training:
     repeat_samples: int = 0
     z_loss: float = 1e-4
     label_smoothing: float = 0.0
+    r_drop: float = 0.0
     bad_steps: int = 10
     deterministic: bool = False
     watchdog_seconds: float = 600.0
@@ -49,6 +51,7 @@ class Training:
             ("accumulation", 1),
             ("repeat_samples", 0),
             ("z_loss", 0),
+            ("r_drop", 0),
             ("bad_steps", 1),
             ("watchdog_seconds", 0),
         ):
