@@ -9,10 +9,11 @@ import os
 import sys
 
 from t2t import __version__
-from t2t.errors import Failure, UserError, nearest
+from t2t.errors import UserError, explained, nearest
 
 VERBS = {
     "train": "Train a model; the same command resumes it.",
+    "supervise": "Run `train` in one or several processes, again until it has ended.",
     "prepare": "Train the tokenizer and build the token stores of a configuration.",
     "inspect": "Print the exact batch of a step: text, tokens, rows, fill.",
     "eval": "Judge checkpoints on tasks: scores, intervals, predictions.",
@@ -74,6 +75,7 @@ def split_overrides(arguments: list[str]) -> tuple[list[str], list[tuple[str, st
 
 def parse(arguments: list[str]):
     """Returns (the verb's module, its options, overrides). Raises: UserError, one line."""
+    arguments, given = _split_command(arguments)
     rest, overrides = split_overrides(arguments)
     verb, rest = (rest[0], rest[1:]) if rest else ("", [])
     if verb not in VERBS:
@@ -94,7 +96,18 @@ def parse(arguments: list[str]):
         raise UserError(f"t2t {verb}: takes no --config.{overrides[0][0]}")
     options, unknown = parser.parse_known_args(rest)
     _refuse_unknown(parser, unknown)
+    if given and not getattr(command, "TAKES_COMMAND", False):
+        raise UserError(f"t2t {verb}: takes no command after --")
+    options.command = given
     return command, options, overrides
+
+
+def _split_command(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Takes a command to be handed on, after `--`, off the arguments."""
+    if "--" not in arguments:
+        return arguments, []
+    at = arguments.index("--")
+    return arguments[:at], arguments[at + 1 :]
 
 
 def _refuse_unknown(parser: _Parser, unknown: list[str]) -> None:
@@ -111,45 +124,20 @@ def main(arguments: list[str] | None = None) -> int:
         command, options, overrides = parse(sys.argv[1:] if arguments is None else arguments)
         command.execute(options, overrides)
         sys.stdout.flush()
-    except UserError as error:
-        return _report(error, 2)
-    except Failure as error:
-        return _report(error, 1)
     except BrokenPipeError:  # `t2t inspect | head`: the reader has enough, which is no failure
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except OSError as error:
-        return _report(f"{error.filename or 'system'}: {error.strerror or error}", 1)
-    except MemoryError as error:
-        return _report(f"out of memory on this machine: {error}", 1)
-    except KeyboardInterrupt:
-        return _report("interrupted", 130)
-    except Exception as error:
-        text = _device_failure(error)
-        if text is None:  # a fault of t2t's own: its traceback is what a report needs
+    except (Exception, KeyboardInterrupt) as error:
+        found = explained(error)
+        if found is None:
             raise
-        return _report(text, 1)
+        return _report(*found)
     return 0
 
 
-def _device_failure(error: Exception) -> str | None:
-    """Returns what to say of an error that the devices raised; None for any other."""
-    jax = sys.modules.get("jax")
-    if jax is None or not isinstance(error, jax.errors.JaxRuntimeError):
-        return None
-    text = str(error)
-    if "RESOURCE_EXHAUSTED" in text:
-        return (
-            "the device's memory is full; lower config.data.batch_size, raise "
-            "config.training.accumulation or config.mesh.fsdp, or set config.model.remat=full: "
-            f"{text[:200]}"
-        )
-    return f"the device failed: {text[:300]}"
-
-
-def _report(error, code: int) -> int:
+def _report(line: str, code: int) -> int:
     sys.stdout.flush()
-    print("t2t: " + " ".join(str(error).split()), file=sys.stderr, flush=True)
+    print(f"t2t: {line}", file=sys.stderr, flush=True)
     return code
 
 

@@ -337,11 +337,12 @@ def check_directory(run: Run, workdir: str) -> None:
         )
 
 
-def open_directory(run: Run, workdir: str) -> dict:
+def open_directory(run: Run, workdir: str, writes: bool = True) -> dict:
     """Makes a run directory this run's own: refuses another run's, saves the configuration.
 
-    Returns what every checkpoint records of it.
+    writes: False in all but one of several processes. Returns what every checkpoint records of it.
     """
     check_directory(run, workdir)
-    save(run, workdir, {"versions": versions(), "hardware": hardware()})
+    if writes:
+        save(run, workdir, {"versions": versions(), "hardware": hardware()})
     return {"config": schema.to_json(run), "versions": versions()}

@@ -3,7 +3,7 @@
 import os
 import re
 
-from t2t.commands.options import add_config
+from t2t.commands.options import add_config, at_least
 from t2t.errors import Failure, UserError
 
 
@@ -20,6 +20,28 @@ def add_arguments(parser) -> None:
         action="store_true",
         help="run eagerly, and name the layer of the first non-finite value",
     )
+    several = parser.add_argument_group(
+        "several hosts", "found by themselves under t2t supervise and launch, SLURM and on TPUs"
+    )
+    several.add_argument(
+        "--coordinator", default="", metavar="HOST:PORT", help="where process 0 listens"
+    )
+    several.add_argument("--processes", type=at_least(1), help="how many there are in all")
+    several.add_argument("--process-id", type=at_least(0), help="which of them this is, from 0")
+    several.add_argument(
+        "--start-timeout",
+        type=at_least(1),
+        default=300,
+        metavar="SECONDS",
+        help="how long all hosts may take to start (default: 300)",
+    )
+    several.add_argument(
+        "--host-timeout",
+        type=at_least(1),
+        default=60,
+        metavar="SECONDS",
+        help="how long a host may give no sign of life (default: 60)",
+    )
 
 
 def execute(options, overrides: list[tuple[str, str]]) -> None:
@@ -33,29 +55,73 @@ def execute(options, overrides: list[tuple[str, str]]) -> None:
         overrides = [*overrides, ("monitoring.profile", _steps(options.profile))]
     run = runs.load(options.config, overrides)
     workdir = options.workdir.rstrip("/") or default_workdir(options.config)
+    from t2t.parallel import hosts as places
+    from t2t.parallel.gang import Alone, Gang
+
+    place = places.find(options.coordinator, options.processes, options.process_id)
+    if place is None:
+        _train(run, workdir, Alone(), options.debug)
+        return
+    gang = Gang(place, options.start_timeout, options.host_timeout)
+    with gang.fail_stop():
+        gang.start()
+        _train(run, workdir, gang, options.debug)
+
+
+def _train(run, workdir: str, hosts, debug: bool) -> None:
+    from t2t import run as runs
+    from t2t.parallel.gang import tell_outcome
+
     runs.check_directory(run, workdir)
     runs.check_inputs(run, workdir)
-    runs.check_devices(run, _devices(run))
-    try:
-        record = runs.open_directory(run, workdir)
-        from t2t.monitoring.report.write import report_at_the_end
-        from t2t.training.loop import train
+    devices = _devices(run)
+    if hosts.several:
+        hosts.agree("configuration", _facts(run, workdir))
+        hosts.check_shared(workdir)
+    runs.check_devices(run, devices)
+    from t2t.monitoring.report.write import report_at_the_end
+    from t2t.training.loop import train
 
-        try:
-            train(
-                run,
-                workdir,
-                check_vocabulary=lambda vocabulary: runs.check_vocabulary(run, vocabulary),
-                record=record,
-                debug=options.debug,
-            )
-        finally:  # what failed is what one wants to look at
+    record = runs.open_directory(run, workdir, hosts.writes)
+    try:
+        stopped = train(
+            run,
+            workdir,
+            hosts=hosts,
+            check_vocabulary=lambda vocabulary: runs.check_vocabulary(run, vocabulary),
+            record=record,
+            debug=debug,
+        )
+    except BaseException as error:
+        if not hosts.several:  # what failed is what one wants to look at; others first hear of it
             report_at_the_end(workdir)
-    except OSError as error:  # a full or broken disk: a write to an open file names no path
-        raise Failure(
-            f"{error.filename or workdir}: {error.strerror or error}; what was saved before stands, "
-            "and the same command goes on from there"
-        ) from error
+        if isinstance(
+            error, OSError
+        ):  # a full or broken disk: a write to an open file names no path
+            raise Failure(
+                f"{error.filename or workdir}: {error.strerror or error}; what was saved before "
+                "stands, and the same command goes on from there"
+            ) from error
+        raise
+    report_at_the_end(workdir)
+    tell_outcome("stopped" if stopped else "done", stopped or "")
+
+
+def _facts(run, workdir: str) -> dict[str, str]:
+    """Returns what must be the same on every host before they do anything together."""
+    import jax
+
+    from t2t import schema
+    from t2t.versions import versions
+
+    device, count = jax.local_devices()[0].device_kind, jax.local_device_count()
+    return {
+        "--workdir": workdir,
+        "devices of a host": f"{count} x {device}",
+        **{name: os.environ.get(name, "nothing") for name in ("XLA_FLAGS", "LIBTPU_INIT_ARGS")},
+        **{f"version of {name}": version for name, version in versions().items()},
+        **{key: repr(value) for key, value in schema.leaves(run, "config").items()},
+    }
 
 
 def default_workdir(config: str) -> str:

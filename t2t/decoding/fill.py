@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from t2t.decoding.config import Greedy
-from t2t.decoding.decode import decode, make_decoder
+from t2t.decoding.decode import Decoder, decode
 
 SENTINEL = re.compile(r"<extra_id_(\d+)>")
 
@@ -22,32 +22,17 @@ def filled(text: str, answers: dict[int, str]) -> str:
     return SENTINEL.sub(lambda m: f"[{answers.get(int(m.group(1)), '')}]", text)
 
 
-def generate(model, params, tokenizer, inputs: list[np.ndarray], longest: int) -> list[str]:
-    """Greedily decodes token rows of any lengths (EOS included); returns their texts."""
-    decoder = make_decoder(model, tokenizer)
-    outputs = decode(decoder, params, inputs, Greedy(max_tokens=longest))
-    return [best.text for (best,) in outputs]
-
-
-def fill_rows(model, params, tokenizer, batch: dict, count: int, blanks: int = 3) -> Iterator[str]:
+def fill_rows(decoder: Decoder, params, batch: dict, count: int, blanks: int = 3) -> Iterator[str]:
     """Yields the beginnings of a batch's first rows with the model's words beside the true ones."""
-    rows = batch["encoder"]["tokens"][:count]
+    tokenizer, rows = decoder.tokenizer, batch["encoder"]["tokens"][:count]
     first = np.array(tokenizer.vocabulary.sentinels[: blanks + 1])
     short = []
     for row in rows:  # up to the blank after the last one shown
         ends = np.flatnonzero(row == first[-1])
         cut = int(ends[0]) if len(ends) else int(np.count_nonzero(row))
         short.append(np.append(row[:cut], tokenizer.vocabulary.eos_id).astype(np.int32))
-    texts = generate(model, params, tokenizer, short, 12 * blanks)
-    for ids, text, target in zip(short, texts, batch["targets"][:count], strict=True):
+    outputs = decode(decoder, params, short, Greedy(max_tokens=12 * blanks))
+    for ids, (best,), target in zip(short, outputs, batch["targets"][:count], strict=True):
         shown = tokenizer.decode(ids)
-        yield f"  model: {filled(shown, spans(text))}"
+        yield f"  model: {filled(shown, spans(best.text))}"
         yield f"  truth: {filled(shown, spans(tokenizer.decode(target)))}"
-
-
-def fill_lines(model, params, tokenizer, lines: list[str], longest: int) -> Iterator[str]:
-    """Yields every input line with its blanks (`<extra_id_0>`, ...) filled in."""
-    vocabulary = tokenizer.vocabulary
-    inputs = [np.append(ids, vocabulary.eos_id).astype(np.int32) for ids in tokenizer.encode(lines)]
-    for line, text in zip(lines, generate(model, params, tokenizer, inputs, longest), strict=True):
-        yield filled(line, spans(text)) if SENTINEL.search(line) else text

@@ -11,6 +11,7 @@ import math
 import os
 import re
 import tempfile
+from collections.abc import Callable
 from typing import Any
 
 import fsspec
@@ -75,11 +76,27 @@ def _row(line: str) -> dict[str, Any] | None:
 
 
 class MetricWriter:
-    """Writes the rows of one process; `after` is the step resumed from (rows past it are dropped)."""
+    """Writes the rows of one process; `after` is the step resumed from (rows past it are dropped).
 
-    def __init__(self, directory: str, after: int, tensorboard: bool = True):
+    writes: False in all but the first of several processes, which only remember the rows.
+    when_read: called once the rows there are have been read, and before any of them is dropped.
+    """
+
+    def __init__(
+        self,
+        directory: str,
+        after: int,
+        tensorboard: bool = True,
+        writes: bool = True,
+        when_read: Callable[[], None] = lambda: None,
+    ):
         self.rows = [row for row in read_rows(directory) if row["step"] <= after]
+        when_read()
         self._directory, self._remote = directory, is_remote(directory)
+        self._writes = writes
+        self._board = self._scratch = None
+        if not writes:
+            return
         if self._remote:
             old = _parts(directory)
             self._path = f"{directory}/{_part_name(old[-1] + 1 if old else 0)}"
@@ -97,7 +114,6 @@ class MetricWriter:
                 os.fsync(file.fileno())
             os.replace(self._path + ".new", self._path)
             self._file = open(self._path, "a", encoding="utf-8")  # noqa: SIM115 closed by close()
-        self._board = self._scratch = None
         if tensorboard:
             self._open_board(after)
 
@@ -127,6 +143,8 @@ class MetricWriter:
         clean = {k: _plain(v) for k, v in values.items()}
         row = {"step": step, "split": split, **clean}
         self.rows.append(row)
+        if not self._writes:
+            return
         if self._remote:
             self._text += _line(row)
         else:
@@ -148,6 +166,8 @@ class MetricWriter:
 
     def flush(self) -> None:
         """Makes everything written so far durable (called before each checkpoint)."""
+        if not self._writes:
+            return
         if self._remote:
             self._put(self._path, self._text.encode())
         else:
@@ -160,7 +180,7 @@ class MetricWriter:
     def close(self) -> None:
         """Flushes, and closes every file."""
         self.flush()
-        if not self._remote:
+        if self._writes and not self._remote:
             self._file.close()
         if self._board is not None:
             self._board.close()

@@ -17,11 +17,14 @@ def duration(seconds: float) -> str:
 class Progress:
     """Shows step, loss, tokens/s and time left; `kind` is auto, bar, lines or off.
 
-    `say` works from the start; steps are shown from `begin` on. A context manager.
+    `say` works from the start; steps are shown from `begin` on. A context manager. shown: False is
+    for all but the first of several processes, which say the same.
     """
 
-    def __init__(self, total: int, kind: str = "auto", stream=None):
-        self._stream = stream or sys.stderr
+    def __init__(self, total: int, kind: str = "auto", stream=None, shown: bool = True):
+        self._stream, self._shown_at_all = stream or sys.stderr, shown
+        if not shown:
+            kind = "off"
         if kind == "auto":
             kind = "bar" if self._stream.isatty() else "lines"
         self._kind, self._total = kind, total
@@ -52,7 +55,7 @@ class Progress:
         """Prints a line that stays (above the bar where there is one)."""
         if self._bar is not None:
             self._bar.write(text, file=self._stream)
-        else:
+        elif self._shown_at_all:
             print(text, file=self._stream, flush=True)
 
     def update(self, step: int, loss: float, tokens_per_second: float) -> None:

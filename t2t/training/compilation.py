@@ -1,6 +1,7 @@
 """The train and evaluation steps, compiled in the background while the data gets ready."""
 
 import concurrent.futures
+import hashlib
 import time
 from collections.abc import Callable
 
@@ -25,7 +26,9 @@ class CompiledSteps:
         self._train, self._evaluate = {}, {}
         self._pool = concurrent.futures.ThreadPoolExecutor(2, "t2t-compile")
         self._pending = []
+        self._lowered: concurrent.futures.Future = concurrent.futures.Future()
         if eager is not None:
+            self._lowered.set_result("")
             return
         size = run.data.pieces()[0][1]
         self._pending.append(
@@ -44,9 +47,23 @@ class CompiledSteps:
         self._pool.shutdown(cancel_futures=True)
 
     def _make_train(self, batch):
-        program = self._programs.train.lower(self._programs.shapes, batch).compile()
+        lowered = self._programs.train.lower(self._programs.shapes, batch)
+        if not self._lowered.done():
+            self._lowered.set_result(lowered)
+        program = lowered.compile()
         self._train[batch["targets"].shape] = program
         return program
+
+    def fingerprint(self) -> str:
+        """Returns the hash of the first train program as it is handed to the compiler."""
+        for future in self._pending[:1]:
+            future.add_done_callback(self._failed_to_lower)
+        lowered = self._lowered.result()
+        return lowered and hashlib.sha256(lowered.as_text().encode()).hexdigest()[:16]
+
+    def _failed_to_lower(self, future: concurrent.futures.Future) -> None:
+        if future.exception() is not None and not self._lowered.done():
+            self._lowered.set_exception(future.exception())
 
     def _make_evaluate(self, batch):
         shapes = self._programs.shapes
@@ -59,9 +76,9 @@ class CompiledSteps:
     def wait(self, stop) -> float:
         """Waits for the background compilation (or a stop); returns its seconds since the start."""
         for future in self._pending:
-            while not future.done() and not stop:
+            while not future.done() and not stop.heard:
                 concurrent.futures.wait([future], timeout=0.2)
-            if stop:
+            if stop.heard:
                 break
             future.result()
         return time.monotonic() - self._begun

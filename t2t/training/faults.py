@@ -11,6 +11,8 @@ import time
 from collections.abc import Iterable, Iterator
 
 from t2t.errors import Failure
+from t2t.parallel.gang import Alone, Hosts
+from t2t.parallel.line import Line
 
 
 class StopRequest:
@@ -21,6 +23,11 @@ class StopRequest:
         self._at_once = False
 
     def __bool__(self) -> bool:
+        return self.reason is not None
+
+    @property
+    def heard(self) -> bool:
+        """Whether a request has come; of several hosts perhaps not yet to all."""
         return self.reason is not None
 
     def _receive(self, number: int, _frame) -> None:
@@ -61,11 +68,53 @@ class StopRequest:
             self._at_once = False
 
 
-class Watchdog:
-    """Dumps every thread's stack, and the last phase named, when a phase takes too long."""
+class StopOfAll:
+    """A request to stop that came to any of several hosts: true at the same place on all of them.
 
-    def __init__(self, seconds: float, stream=None):
-        self._seconds, self._stream = seconds, stream or sys.stderr
+    So all must ask for its truth at the same places, in the same order. Before the first place a
+    request ends every host at once, from the line's thread.
+    """
+
+    def __init__(self, line: Line):
+        self._line = line
+
+    def __bool__(self) -> bool:
+        return self._line.passed()
+
+    @property
+    def heard(self) -> bool:
+        """Whether a request has come, to this host at least."""
+        return self._line.stop_reason is not None
+
+    @property
+    def reason(self) -> str | None:
+        """Which signal it was, and to which host."""
+        return self._line.stop_reason
+
+    @contextlib.contextmanager
+    def listening(self):
+        """The line listens from the start of the hosts to their end."""
+        yield self
+
+    @contextlib.contextmanager
+    def leaving_at_once(self) -> Iterator[None]:
+        """The line's thread leaves at once, here and elsewhere."""
+        yield
+
+
+def stop_request(hosts: Hosts) -> StopRequest | StopOfAll:
+    """Returns what says whether to stop: one process's own signals, or those of all hosts."""
+    return StopOfAll(hosts.line) if hosts.several else StopRequest()
+
+
+class Watchdog:
+    """Dumps every thread's stack, and the last phase named, when a phase takes too long.
+
+    hosts: told of every phase, and of one that takes too long: of several hosts all then end.
+    """
+
+    def __init__(self, seconds: float, stream=None, hosts: Hosts = Alone()):  # noqa: B008
+        self._seconds, self._stream, self._hosts = seconds, stream or sys.stderr, hosts
         self.last, self._since = "start", time.monotonic()
         self._done = threading.Event()
         self._thread = None
@@ -79,6 +128,7 @@ class Watchdog:
         limited: False where a phase may rightly take any time (preparing text, writing to disk).
         """
         self.last, self._since = name, time.monotonic() if limited else math.inf
+        self._hosts.phase(name)
 
     def watched(self, name: str, items: Iterable) -> Iterator:
         """Yields the items, each of them a sign of life of the phase."""
@@ -97,6 +147,7 @@ class Watchdog:
                     flush=True,
                 )
                 faulthandler.dump_traceback(file=self._stream, all_threads=True)
+                self._hosts.late(self.last, self._seconds)
                 self._since = time.monotonic()  # once per period, not once per look
 
     def __enter__(self) -> "Watchdog":

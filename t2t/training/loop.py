@@ -20,24 +20,28 @@ from t2t.monitoring.profiler import Profile
 from t2t.monitoring.progress import Progress, duration
 from t2t.monitoring.report.record import CLOSING
 from t2t.parallel import sharding
+from t2t.parallel.gang import Hosts
 from t2t.training import heldout, initial
 from t2t.training import programs as program_builder
 from t2t.training.checkpoints import open_checkpoints, steps_in
 from t2t.training.compilation import CompiledSteps
 from t2t.training.diagnosis import debug_step
 from t2t.training.early_stopping import Patience
-from t2t.training.faults import StopRequest, Watchdog, device_failures
+from t2t.training.faults import Watchdog, device_failures, stop_request
 from t2t.training.inputs import open_inputs
 from t2t.training.programs import Programs
-from t2t.training.start import first_state, saved_part
+from t2t.training.start import first_state, identity, saved_part
 from t2t.training.step_metrics import StepMetrics
 from t2t.training.summary import closing_lines
 from t2t.training.task_scores import COUNTS, task_judge
 
 
-def train(run, workdir: str, *, check_vocabulary, record: dict, debug: bool = False) -> None:
-    """Trains (or resumes) `run` in `workdir`.
+def train(
+    run, workdir: str, *, hosts: Hosts, check_vocabulary, record: dict, debug: bool = False
+) -> str | None:
+    """Trains (or resumes) `run` in `workdir`; returns what stopped it before its end, if anything.
 
+    hosts: the processes of the run, each of which calls this with the same arguments.
     check_vocabulary(vocabulary) refuses one that does not fit; record goes into every checkpoint.
     debug: run eagerly, and stop at the first value that is not finite, naming its layer.
     Raises: UserError for what was given, Failure for what broke; nothing saved before is lost.
@@ -46,17 +50,17 @@ def train(run, workdir: str, *, check_vocabulary, record: dict, debug: bool = Fa
     last = run.training.steps
     # What is opened below is closed in the opposite order, however this ends.
     with contextlib.ExitStack() as opened:
-        stop = opened.enter_context(StopRequest().listening())
-        watchdog = opened.enter_context(Watchdog(run.training.watchdog_seconds))
+        stop = opened.enter_context(stop_request(hosts).listening())
+        watchdog = opened.enter_context(Watchdog(run.training.watchdog_seconds, hosts=hosts))
         opened.enter_context(device_failures(watchdog))
-        progress = opened.enter_context(Progress(last, run.monitoring.progress))
+        progress = opened.enter_context(Progress(last, run.monitoring.progress, shown=hosts.writes))
         say = progress.say
 
         # ------------------------------------------- programs: compiling in the background from here
         cache = compile_cache.enable()
         events = opened.enter_context(compile_cache.CacheEvents())
         programs = program_builder.build(run)
-        _describe(run, programs, workdir, cache, say)
+        _describe(run, programs, workdir, cache, hosts, say)
         eager = debug_step(run, programs) if debug else None
         steps = opened.enter_context(CompiledSteps(run, programs, eager))
 
@@ -73,8 +77,9 @@ def train(run, workdir: str, *, check_vocabulary, record: dict, debug: bool = Fa
             inputs = open_inputs(run, say, check=check, workdir=workdir)
         if inputs is None:
             say(f"{stop.reason} before the first step: nothing to save")
-            return
+            return stop.reason
         data_seconds = time.monotonic() - clock
+        hosts.agree("inputs and program", {**identity(inputs), "program": steps.fingerprint()})
         judge = task_judge(run, programs, inputs, workdir, stop, watchdog)
 
         # ---------------------------------------------------------------- state: new or restored
@@ -87,16 +92,19 @@ def train(run, workdir: str, *, check_vocabulary, record: dict, debug: bool = Fa
         samples = dataclasses.replace(
             inputs.train, pieces=record["batch_pieces"], among=run.training.repeat_samples
         )
-        writer = MetricWriter(workdir, start, run.monitoring.tensorboard)
+        writer = MetricWriter(
+            workdir, start, run.monitoring.tensorboard, hosts.writes, lambda: hosts.meet("rows")
+        )
         opened.callback(writer.close)
         feed = opened.enter_context(_feed(run, programs, samples, start, max(start, last)))
 
         # --------------------------------------------------------------------------- compilation
         watchdog.phase("compiling")
         compile_seconds = steps.wait(stop)
+        hosts.meet("compiled")
         if stop:
             say(f"{stop.reason} before step {start + 1}: nothing new to save")
-            return
+            return stop.reason
         say(
             f"compiled in {compile_seconds:.1f} s ({events.summary()}); data ready in "
             f"{data_seconds:.1f} s, beside it"
@@ -164,21 +172,22 @@ def train(run, workdir: str, *, check_vocabulary, record: dict, debug: bool = Fa
                 with metrics.pause():
                     scores = evaluate(step)
             enough = wait_for_better(step, scores)
-            if checkpoints.due(step) or step == last or stop or enough:
+            leaving = bool(stop) or enough
+            if checkpoints.due(step) or step == last or leaving:
                 watchdog.phase(f"saving step {step}")
                 with metrics.pause():  # no checkpoint stands for a step whose row is not written
                     writer.flush()
                     checkpoints.save(step, saved_part(state), record, scores)
-            if stop or enough:
+            if leaving:
                 break
         metrics.read()
         watchdog.phase("finishing the last save", limited=False)
         checkpoints.wait()
 
         # ------------------------------------------------------------------------------- the end
-        if stop:
+        if step < last and not enough:
             say(f"{stop.reason}: saved step {step}; the same command goes on from there")
-            return
+            return stop.reason
         if enough:
             best = record["patience"]
             say(
@@ -189,7 +198,7 @@ def train(run, workdir: str, *, check_vocabulary, record: dict, debug: bool = Fa
         for line in closing_lines(run, programs, inputs, state, steps.evaluate):
             say(line)
             closing.append(line)
-        if closing and jax.process_index() == 0:  # for the report
+        if closing and hosts.writes:  # for the report
             files.write_bytes(f"{workdir}/{CLOSING}", "\n".join(closing).encode(errors="replace"))
         board = ", tensorboard/" if run.monitoring.tensorboard else ""
         say(
@@ -214,15 +223,18 @@ def batches_of(run, samples: Samples) -> int:
     return min(run.evaluation.batches or samples.batches, samples.batches)
 
 
-def _describe(run, programs: Programs, workdir: str, cache: str, say: Callable) -> None:
+def _describe(
+    run, programs: Programs, workdir: str, cache: str, hosts: Hosts, say: Callable
+) -> None:
     """Says what runs where, and writes `model.txt`."""
     shapes, trained = programs.parameters, parameter_count(programs.shapes["params"])
     axes = join(programs.axes["params"], programs.axes["frozen"])
     layout = jax.tree.map(lambda s: s.sharding, shapes)
-    if not is_remote(workdir):
-        os.makedirs(workdir, exist_ok=True)
-    with fsspec.open(f"{workdir}/model.txt", "wt", encoding="utf-8") as file:
-        file.write(model_table(shapes, axes, layout))
+    if hosts.writes:
+        if not is_remote(workdir):
+            os.makedirs(workdir, exist_ok=True)
+        with fsspec.open(f"{workdir}/model.txt", "wt", encoding="utf-8") as file:
+            file.write(model_table(shapes, axes, layout))
     device = jax.devices()[0]
     part = f" ({trained:,} of them trained)" if programs.shapes["frozen"] else ""
     used = ", ".join(f"{a}={s}" for a, s in programs.mesh.shape.items() if s > 1) or "one device"

@@ -32,7 +32,7 @@ def first_state(
     the parameters of `run.initial`.
     Raises: UserError where vocabulary or text is no longer what the run began with.
     """
-    identity = _identity(inputs)
+    text = identity(inputs)
     if checkpoints.latest_step() is None:
         if os.path.exists(os.path.join(workdir, "metrics.jsonl")):
             say("starting over: no checkpoint was finished before")
@@ -41,9 +41,9 @@ def first_state(
         state, origin = _new_state(run, programs, say)
         if state["frozen"]:
             origin["frozen"] = keep_frozen(workdir, state["frozen"])
-        return 0, state, {**identity, "batch_pieces": run.data.pieces(), **origin}
+        return 0, state, {**text, "batch_pieces": run.data.pieces(), **origin}
     start, state, saved = checkpoints.restore(saved_part(programs.shapes))
-    for what, found in identity.items():
+    for what, found in text.items():
         if what in saved and saved[what] != found:
             raise UserError(
                 f"{workdir}: the {what} is no longer what the run began with "
@@ -54,7 +54,7 @@ def first_state(
         frozen = read_frozen(workdir, frozen, saved["frozen"], say)
     say(f"resumed from step {start} of {workdir}")
     pieces = continue_schedule(saved["batch_pieces"], run.data.pieces(), start)
-    return start, {**state, "frozen": frozen}, {**saved, **identity, "batch_pieces": pieces}
+    return start, {**state, "frozen": frozen}, {**saved, **text, "batch_pieces": pieces}
 
 
 def saved_part(state: dict) -> dict:
@@ -71,7 +71,7 @@ def _new_state(run, programs: Programs, say: Callable) -> tuple[dict, dict]:
     return programs.begin(key, given), {"initial": origin}
 
 
-def _identity(inputs: Inputs) -> dict[str, str]:
+def identity(inputs: Inputs) -> dict[str, str]:
     """Returns the fingerprints of what must stay the same in a run: vocabulary and training text."""
     texts = zip(inputs.train.names, inputs.train.stores, strict=True)
     return {

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from t2t.decoding.decode import make_decoder
 from t2t.decoding.fill import fill_rows
 from t2t.models.partition import join
 from t2t.parallel import sharding
@@ -27,7 +28,10 @@ def closing_lines(run, programs, inputs, state: dict, evaluate: Callable) -> Ite
         def placed(batches):
             for batch in batches:
                 yield jax.tree.map(
-                    lambda x: jax.device_put(x, sharding.batch_sharding(programs.mesh, x)), batch
+                    lambda x: jax.make_array_from_callback(
+                        x.shape, sharding.batch_sharding(programs.mesh, x), x.__getitem__
+                    ),
+                    batch,
                 )
 
         if run.evaluation.input_blind:
@@ -46,5 +50,8 @@ def closing_lines(run, programs, inputs, state: dict, evaluate: Callable) -> Ite
             yield f"blanks of eval/{name} filled in by the model:"
             params = join(state["frozen"], state["params"])
             yield from fill_rows(
-                programs.model, params, inputs.tokenizer, batch, run.evaluation.examples
+                make_decoder(programs.model, inputs.tokenizer, programs.mesh),
+                params,
+                batch,
+                run.evaluation.examples,
             )

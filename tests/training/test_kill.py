@@ -90,16 +90,19 @@ class Command:
         return [json.loads(line) for line in text.split("\n")[:-1]]
 
     def hashes(self) -> dict[str, str]:
-        """SHA-256 over the last checkpoint's parameters, and over its optimizer state."""
-        path = self.workdir / "checkpoints" / str(STEPS) / "state"
-        state = ocp.PyTreeCheckpointer().restore(path)
-        found = {}
-        for part in ("params", "opt_state"):
-            digest = hashlib.sha256()
-            for leaf in ocp.tree.to_flat_dict(state[part]).values():
-                digest.update(np.asarray(leaf).tobytes())
-            found[part] = digest.hexdigest()
-        return found
+        return hashes(self.workdir, STEPS)
+
+
+def hashes(workdir: pathlib.Path, step: int) -> dict[str, str]:
+    """SHA-256 over a checkpoint's parameters, and over its optimizer state."""
+    state = ocp.PyTreeCheckpointer().restore(workdir / "checkpoints" / str(step) / "state")
+    found = {}
+    for part in ("params", "opt_state"):
+        digest = hashlib.sha256()
+        for leaf in ocp.tree.to_flat_dict(state[part]).values():
+            digest.update(np.asarray(leaf).tobytes())
+        found[part] = digest.hexdigest()
+    return found
 
 
 @pytest.mark.parametrize("name", DEVICES)
