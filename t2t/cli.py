@@ -13,6 +13,7 @@ from t2t.errors import UserError, explained, nearest
 
 VERBS = {
     "train": "Train a model; the same command resumes it.",
+    "launch": "Start a run on TPU VMs, Kubernetes, SLURM or this machine, from one job file.",
     "supervise": "Run `train` in one or several processes, again until it has ended.",
     "prepare": "Train the tokenizer and build the token stores of a configuration.",
     "inspect": "Print the exact batch of a step: text, tokens, rows, fill.",

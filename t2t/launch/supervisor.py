@@ -113,10 +113,9 @@ def workdir_of(command: Sequence[str]) -> str:
 
     Raises: UserError where it has no run directory of its own.
     """
-    if command[:1] != ["train"]:
-        raise UserError(
-            f"supervise: starts `train` again, not {' '.join(command[:1]) or 'nothing'}"
-        )
+    verb = command[0] if command else "nothing"
+    if verb != "train":
+        raise UserError(f"supervise: starts `train` again, not {verb}")
     for i, argument in enumerate(command):
         if argument == "--workdir" and i + 1 < len(command):
             return command[i + 1].rstrip("/")

@@ -1,0 +1,49 @@
+"""`t2t launch JOB.toml`: start a run on TPU VMs, Kubernetes, SLURM or this machine."""
+
+import shlex
+import subprocess
+import sys
+
+from t2t.errors import Failure, UserError
+
+
+def add_arguments(parser) -> None:
+    parser.add_argument("job", metavar="JOB.toml", help="what to run and where (see the README)")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print exactly what would be submitted, and stop"
+    )
+
+
+def execute(options, overrides) -> None:
+    from t2t.launch.job import chips, read_job
+    from t2t.launch.submission import submission
+
+    job = read_job(options.job)
+    what = submission(job)
+    count = chips(job.where)
+    notes = [f"stop it: {what.stop}"]
+    if what.logs:
+        notes.append(f"its log: {what.logs}")
+    if count:
+        price = job.chip_hour * count
+        cost = f", {price:,.2f} {job.currency} an hour" if price else ""
+        notes.append(f"paid for while it is there: {count} chips{cost}")
+    if options.dry_run:
+        print("\n".join(f"# {note}" for note in notes))
+        print(f"# {shlex.join(what.command)}" + (" << END" if what.text else ""))
+        print(what.text, end="")
+        return
+    for note in notes:
+        print(note, file=sys.stderr, flush=True)
+    try:
+        # A terminal's Ctrl-C goes to the whole group; what was started handles it.
+        done = subprocess.run(what.command, input=what.text.encode() or None, check=False)
+    except FileNotFoundError:
+        raise UserError(
+            f"{what.command[0]}: is not installed on this machine; --dry-run prints what to submit "
+            "elsewhere"
+        ) from None
+    if done.returncode == 2:
+        raise UserError(f"{what.command[0]} refused it (see above)")
+    if done.returncode:
+        raise Failure(f"{what.command[0]} ended with exit code {done.returncode} (see above)")
