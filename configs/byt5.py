@@ -10,6 +10,11 @@ elsewhere it is named by
         '--config.data.evaluation[0].source.paths=DIR/*.json.gz'
 
 Expected, once fine-tuned (published, GLUE): small 80.5, base 85.3.
+
+    t2t train --config=byt5:tiny
+
+is done in minutes on two CPU cores, on the books of `../shared/data`;
+the closing line shows a held-out loss under that of the best predictor that cannot see the input.
 """
 
 from t2t.data.config import Corpus, Data, Mixture
@@ -18,13 +23,19 @@ from t2t.data.tokenizer_config import Bytes
 from t2t.models.families import byt5
 from t2t.objectives.config import SpanCorruption
 from t2t.run import Run
+from t2t.tiny_books import SHAPE, tiny_books
 from t2t.training.config import Training
 from t2t.training.optimizer_config import Adafactor
 from t2t.training.schedule_config import InverseSquareRoot
 
 
 def get_config(arg: str = "base") -> Run:
-    """arg: small, base, large, xl or xxl."""
+    """arg: small, base, large, xl, xxl or tiny."""
+    if arg == "tiny":
+        model = byt5.architecture("base", **SHAPE, encoder_layers=4, decoder_layers=2)
+        return tiny_books(
+            model, SpanCorruption(inputs_length=256, mean_noise_span_length=20.0), Bytes()
+        )
     text = Jsonl(("mc4/*.json.gz",))
     return Run(
         model=byt5.architecture(arg or "base", dtype="bfloat16"),

@@ -11,21 +11,30 @@ folder, which you supply; elsewhere they are named by
 
 One corpus a language belongs in data.train, with weighting="temperature" and temperature=1/0.3.
 Expected, once fine-tuned on English (published, zero-shot XNLI): small 67.5, base 75.4.
+
+    t2t train --config=mt5:tiny
+
+is done in minutes on two CPU cores, on the books of `../shared/data` with a vocabulary of its own;
+the closing line shows a held-out loss under that of the best predictor that cannot see the input.
 """
 
 from t2t.data.config import Corpus, Data, Mixture
 from t2t.data.source_config import Jsonl
-from t2t.data.tokenizer_config import SentencePiece
+from t2t.data.tokenizer_config import SentencePiece, TrainedSentencePiece
 from t2t.models.families import mt5
 from t2t.objectives.config import SpanCorruption
 from t2t.run import Run
+from t2t.tiny_books import SHAPE, STACKS, VOCABULARY, tiny_books
 from t2t.training.config import Training
 from t2t.training.optimizer_config import Adafactor
 from t2t.training.schedule_config import InverseSquareRoot
 
 
 def get_config(arg: str = "base") -> Run:
-    """arg: small, base, large, xl or xxl."""
+    """arg: small, base, large, xl, xxl or tiny."""
+    if arg == "tiny":
+        model = mt5.architecture("base", **SHAPE, **STACKS, **VOCABULARY)
+        return tiny_books(model, SpanCorruption(inputs_length=128), TrainedSentencePiece(4000))
     text = Jsonl(("mc4/*.json.gz",))
     return Run(
         model=mt5.architecture(arg or "base", dtype="bfloat16"),

@@ -11,21 +11,30 @@ folder, which you supply; elsewhere they are named by
 
 One corpus a language belongs in data.train. Expected: 306,601,984 parameters in small and
 592,043,520 in base, as published; `model.txt` of the run lists them.
+
+    t2t train --config=umt5:tiny
+
+is done in minutes on two CPU cores, on the books of `../shared/data` with a vocabulary of its own;
+the closing line shows a held-out loss under that of the best predictor that cannot see the input.
 """
 
 from t2t.data.config import Corpus, Data, Mixture
 from t2t.data.source_config import Jsonl
-from t2t.data.tokenizer_config import SentencePiece
+from t2t.data.tokenizer_config import SentencePiece, TrainedSentencePiece
 from t2t.models.families import umt5
 from t2t.objectives.config import SpanCorruption
 from t2t.run import Run
+from t2t.tiny_books import SHAPE, STACKS, VOCABULARY, tiny_books
 from t2t.training.config import Training
 from t2t.training.optimizer_config import Adafactor
 from t2t.training.schedule_config import InverseSquareRoot
 
 
 def get_config(arg: str = "base") -> Run:
-    """arg: small, base, xl or xxl."""
+    """arg: small, base, xl, xxl or tiny."""
+    if arg == "tiny":
+        model = umt5.architecture("base", **SHAPE, **STACKS, **VOCABULARY)
+        return tiny_books(model, SpanCorruption(inputs_length=128), TrainedSentencePiece(4000))
     text = Jsonl(("mc4/*.json.gz",))
     return Run(
         model=umt5.architecture(arg or "base", dtype="bfloat16"),

@@ -34,6 +34,9 @@ PARAMETERS = {
     "sst2:scratch": TINY,
     "multi30k": TINY + 2 * (8 * 256**2 + 3 * 256 * 512 + 3 * 256),  # two more decoder layers
     "finetune:sst2_sentences": FAMILIES["t5_1_1"]["small"],
+    # The T5 1.1 that is adapted.
+    **{f"lm_adapt:{s}": n for s, n in FAMILIES["t5_1_1"].items()},
+    **{f"{f}:tiny": None for f in ("t5_1_0", "t5_1_1", "mt5", "umt5", "byt5", "ul2", "lm_adapt")},
     "quickstart": None,  # sizes of our own
     "overfit": None,
 }  # fmt: skip

@@ -6,7 +6,7 @@ import jax
 import pytest
 
 from t2t.errors import UserError
-from t2t.models.families import byt5, mt5, t5, t5_1_1, umt5
+from t2t.models.families import byt5, mt5, t5, t5_1_1, ul2, umt5
 from t2t.models.transformer import build
 
 PUBLISHED = {
@@ -44,6 +44,7 @@ PUBLISHED = {
         "xl": 3_737_801_728,
         "xxl": 12_906_899_328,
     },
+    ul2: {"20b": 19_591_209_984},
 }
 CASES = [(family, size) for family, sizes in PUBLISHED.items() for size in sizes]
 
@@ -62,5 +63,6 @@ def test_all_sizes_are_counted_and_valid(family):
     assert set(family.SIZES) == set(PUBLISHED[family])
     for size in family.SIZES:
         family.architecture(size).check("model")
-    with pytest.raises(UserError, match=r"did you mean 'base'"):
+    nearest = "did you mean 'base'" if "base" in family.SIZES else "sizes are 20b"
+    with pytest.raises(UserError, match=nearest):
         family.architecture("bass")

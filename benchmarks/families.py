@@ -1,0 +1,153 @@
+"""Every family at its tiny size, trained on the same books: a table, a row of RESULTS.md and a plot.
+
+    python -m benchmarks.families                                # all of them, one after the other
+    python -m benchmarks.families --families=t5_1_1,ul2 --steps=50
+
+Each trains by `t2t train --config=FAMILY:tiny` in a process of its own, in `--workdir`; one that is
+finished there is not trained again. The losses are of the held-out book, in nat a predicted token,
+before the first step and after the last. Beside them stands what the best predictor that cannot see
+its input would have on those very targets (the unigram distribution in hindsight, sentinels free):
+every family must end under it. FLOPs are matrix products of one step (t2t/monitoring/flops.py).
+"""
+
+import argparse
+import dataclasses
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+
+from benchmarks import results
+
+FAMILIES = ("t5_1_0", "t5_1_1", "mt5", "umt5", "byt5", "ul2", "lm_adapt")
+HELD_OUT = "books_held_out"
+HEAD = ("family", "parameters", "blind", "before", "after", "tokens/s", "GFLOP/step")
+
+
+@dataclasses.dataclass(frozen=True)
+class Figures:
+    """What a family's run gave. losses: of the held-out book, by step."""
+
+    family: str
+    parameters: int
+    blind: float
+    losses: dict[int, float]
+    tokens_per_second: float
+    step_flops: int
+
+    def cells(self) -> tuple[str, ...]:
+        losses = list(self.losses.values())
+        return (
+            self.family,
+            f"{self.parameters:,}",
+            f"{self.blind:.3f}",
+            f"{losses[0]:.3f}",
+            f"{losses[-1]:.3f}",
+            f"{self.tokens_per_second:,.0f}",
+            f"{self.step_flops / 1e9:.1f}",
+        )
+
+
+def train(family: str, folder: pathlib.Path, steps: int | None) -> None:
+    """Trains a family in its folder, or goes on with it. Raises: SystemExit where that fails."""
+    command = [sys.executable, "-m", "t2t.cli", "train", f"--config={family}:tiny"]
+    command += [f"--workdir={folder}"]
+    command += [f"--config.training.steps={steps}"] if steps else []
+    done = subprocess.run(command)
+    if done.returncode:
+        raise SystemExit(f"{family}: t2t train ended with exit code {done.returncode}")
+
+
+def figures(family: str, folder: pathlib.Path) -> Figures:
+    """Reads what the run in `folder` wrote, and computes what needs no training."""
+    import math
+
+    import jax
+    import numpy as np
+
+    from t2t import run as runs
+    from t2t.models.transformer import build
+    from t2t.monitoring import flops
+    from t2t.objectives.implementations import implementation
+    from t2t.training import heldout
+    from t2t.training.inputs import open_inputs
+
+    run = runs.load_saved(str(folder))
+    inputs = open_inputs(run, lambda text: None, workdir=str(folder))
+    samples, vocabulary = inputs.heldout[HELD_OUT], inputs.tokenizer.vocabulary
+    count = min(run.evaluation.batches or samples.batches, samples.batches)
+    blind = heldout.input_blind_loss(
+        (samples.batch_at(step) for step in range(count)),
+        np.array([*vocabulary.sentinels, vocabulary.eos_id]),
+    )
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    speeds = [row["tokens_per_second"] for row in rows if row["split"] == "train"]
+    lengths = implementation(run.objective).lengths(run.objective)
+    return Figures(
+        family,
+        sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(build(run.model).shapes)),
+        blind,
+        {row["step"]: row["loss"] for row in rows if row["split"] == f"eval/{HELD_OUT}"},
+        statistics.median(speeds),
+        flops.train_flops(run.model, *lengths, rows=run.data.batch_size),
+    )
+
+
+def plot(found: list[Figures], path: pathlib.Path) -> None:
+    """Draws the held-out losses, each relative to its own input-blind baseline (the line at 0)."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(9, 6))
+    for one in found:
+        steps = list(one.losses)
+        axes.plot(steps, [loss - one.blind for loss in one.losses.values()], "o-", label=one.family)
+    axes.axhline(0, color="black", linewidth=1)
+    axes.set(xlabel="step", ylabel="held-out loss less the input-blind baseline, nat a token")
+    axes.legend()
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--families", default=",".join(FAMILIES), help="a subset, by comma")
+    parser.add_argument("--steps", type=int, help="instead of each recipe's own")
+    parser.add_argument("--workdir", type=pathlib.Path, default=pathlib.Path("runs/families"))
+    parser.add_argument(
+        "--plot", type=pathlib.Path, default=pathlib.Path(__file__).with_suffix(".png")
+    )
+    results.add_argument(parser)
+    options = parser.parse_args()
+    names = options.families.split(",")
+    unknown = [name for name in names if name not in FAMILIES]
+    if unknown:
+        parser.error(f"no family {', '.join(unknown)}; there are {', '.join(FAMILIES)}")
+    found = []
+    for family in names:
+        train(family, options.workdir / family, options.steps)
+        found.append(figures(family, options.workdir / family))
+    rows = [one.cells() for one in found]
+    results.show("held-out loss, nat a predicted token", rows, HEAD)
+    plot(found, options.plot)
+    results.append(
+        "families",
+        results.machine(),
+        results.versions("jax", "flax"),
+        "; ".join(
+            f"{family} {parameters} parameters: {before} → **{after}** (input-blind {blind}), "
+            f"{speed} tokens/s, {work} GFLOP/step"
+            for family, parameters, blind, before, after, speed, work in rows
+        ),
+        options.results,
+    )
+    above = [one.family for one in found if list(one.losses.values())[-1] >= one.blind]
+    if above:
+        raise SystemExit(f"not under the input-blind baseline: {', '.join(above)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""A family's tiny run: minutes on two CPU cores, on public-domain books, its own small vocabulary.
+
+What all families share stands here, so that their figures are comparable; a recipe gives the model,
+the objective and the kind of vocabulary.
+"""
+
+import dataclasses
+
+from t2t.data.config import Corpus, Data, Mixture
+from t2t.data.source_config import Jsonl
+from t2t.data.tokenizer_config import Tokenizer
+from t2t.models.architecture import Architecture
+from t2t.objectives.config import Objective
+from t2t.run import Run
+from t2t.training.checkpoint_config import Checkpoints
+from t2t.training.config import Evaluation, Monitoring, Training
+from t2t.training.optimizer_config import AdamWScale, Optimizer
+from t2t.training.schedule_config import Cosine, Schedule
+
+BOOKS = "../shared/data/corpora/books.validation.jsonl.gz"
+STEPS = 800
+# Fields of an architecture.
+SHAPE = {"d_model": 128, "heads": 4, "head_dim": 32, "d_ff": 256, "dropout": 0.0}
+STACKS = {"encoder_layers": 3, "decoder_layers": 3}
+VOCABULARY = {"vocab_size": 4224}  # 4,000 pieces, sentinels and special tokens
+# Relative to each parameter's own size, so that one rate serves T5's large initial embeddings too.
+ADAM = AdamWScale()
+RATE = Cosine(peak=0.03, warmup_steps=50, final=1e-5)
+
+
+def tiny_books(
+    model: Architecture,
+    objective: Objective,
+    tokenizer: Tokenizer,
+    optimizer: Optimizer = ADAM,
+    schedule: Schedule = RATE,
+    **changes,
+) -> Run:
+    """Returns the run: 800 steps of 32 rows on seven books, the eighth held out.
+
+    changes: of the Run's other fields.
+    """
+    books = Jsonl((BOOKS,))
+    run = Run(
+        model=model,
+        tokenizer=tokenizer,
+        data=Data(
+            train=Mixture((Corpus("books", books, documents=(0.0, 0.9)),)),
+            evaluation=(Corpus("books_held_out", books, documents=(0.9, 1.0)),),
+            batch_size=32,
+        ),
+        objective=objective,
+        optimizer=optimizer,
+        schedule=schedule,
+        training=Training(steps=STEPS),
+        evaluation=Evaluation(every_steps=200, batches=10, input_blind=True),
+        checkpoints=Checkpoints(every_steps=200),
+        monitoring=Monitoring(tensorboard=False),
+    )
+    return dataclasses.replace(run, **changes)
