@@ -12,16 +12,31 @@ _POSITIVE = (
     "heads",
     "head_dim",
     "d_ff",
-    "encoder_layers",
-    "decoder_layers",
     "relative_buckets",
     "relative_max_distance",
+)
+_NOT_NEGATIVE = (
+    "encoder_layers",
+    "decoder_layers",
+    "kv_heads",
+    "learned_positions",
+    "first_position",
+    "rotary_base",
+    "layer_groups",
+    "d_embedding",
+    "token_types",
+    "task_types",
+    "pair_classes",
 )
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """Everything that decides the shapes and the arithmetic of an encoder-decoder transformer."""
+    """Everything that decides the shapes and the arithmetic of a transformer.
+
+    Without decoder layers it is an encoder alone (BERT's kin), without encoder layers a decoder alone
+    (GPT's). The defaults are T5 v1.1's.
+    """
 
     # Width. `vocab_size` is the number of rows stored, sentinels and padding included.
     vocab_size: int
@@ -33,19 +48,52 @@ class Architecture:
     encoder_layers: int
     decoder_layers: int
     # Feed-forward: act(x W_i) W_o, or gated: (act(x W_i0) * x W_i1) W_o.
-    activation: Literal["relu", "gelu_tanh", "silu"] = "gelu_tanh"
+    activation: Literal["relu", "gelu", "gelu_tanh", "silu"] = "gelu_tanh"
     gated: bool = True
+    # A bias beside every kernel of attention and feed-forward.
+    biases: bool = False
+    # Attention. Keys and values have heads of their own, each for heads / kv_heads queries (0: one
+    # each). Queries are scaled by head_dim ** -0.5 (T5: not), and over the layer's number, from 1.
+    kv_heads: int = 0
+    scaled_attention: bool = False
+    layer_scaled_attention: bool = False
     # Position: learned bias per head and bucket of (key - query), one table a stack or one a layer.
-    relative_bias: Literal["shared", "per_layer"] = "shared"
+    relative_bias: Literal["shared", "per_layer", "none"] = "shared"
     relative_buckets: int = 32
     relative_max_distance: int = 128
-    # Norm: RMS over the width, before each sub-layer and after each stack.
+    # Rows of a learned table that is added to the embedding, the first position's row, and the base
+    # of rotary positions; 0 of rows or base: none.
+    learned_positions: int = 0
+    first_position: int = 0
+    rotary_base: float = 0.0
+    # Norm: before each sub-layer and after each stack, or after each sum of sub-layer and residual.
+    norm: Literal["rms", "layer"] = "rms"
+    norm_place: Literal["before", "after"] = "before"
     norm_epsilon: float = 1e-6
+    # Layers that are one another's parameters: this many, each used for a run of layers (0: all).
+    layer_groups: int = 0
     # Embedding and head. `scaled_logits` multiplies the logits by d_model ** -0.5.
     tied_embedding: bool = False
     scaled_logits: bool = False
+    # Width of the embedding, where a projection follows it (0: d_model); tables of segment types and
+    # of tasks that are added to it (0: none), and a norm of the sum.
+    d_embedding: int = 0
+    token_types: int = 0
+    task_types: int = 0
+    embedding_norm: bool = False
+    # vocabulary: hidden states to logits. masked: a dense layer, the activation and a norm before
+    # that. replaced: one logit a token, for the tokens themselves. Beside it the logits of `pair_classes`
+    # from a pooled first token (0: none), and a bias a vocabulary entry.
+    head: Literal["vocabulary", "masked", "replaced"] = "vocabulary"
+    vocabulary_bias: bool = False
+    pair_classes: int = 0
+    # Initialisation: T5X's, by fan-in, or normal with deviation 0.02 (BERT, GPT), which residual
+    # kernels may divide by the root of twice the layers (GPT-2).
+    initialization: Literal["t5x", "normal", "normal_residual"] = "t5x"
     # Arithmetic. Parameters are float32 always; `dtype` is what they are cast to for computing.
+    # along_length: one draw for all positions of a row (T5X), and one more after a stack.
     dropout: float = 0.0
+    dropout_along_length: bool = True
     dtype: Literal["float32", "bfloat16", "float64"] = "float32"
     # How equal layers are applied; never changes parameters. auto: scan on TPU, unroll elsewhere.
     layers: Literal["auto", "scan", "unroll"] = "auto"
@@ -57,6 +105,11 @@ class Architecture:
         for name in _POSITIVE:
             if getattr(self, name) < 1:
                 raise UserError(f"{where}.{name}: {getattr(self, name)} is not positive")
+        for name in _NOT_NEGATIVE:
+            if getattr(self, name) < 0:
+                raise UserError(f"{where}.{name}: {getattr(self, name)} is negative")
+        if not self.encoder_layers + self.decoder_layers:
+            raise UserError(f"{where}.encoder_layers: neither stack has a layer")
         if self.vocab_size % 128:
             up = -(-self.vocab_size // 128) * 128
             raise UserError(
@@ -66,6 +119,7 @@ class Architecture:
             raise UserError(f"{where}.dropout: {self.dropout} is not in [0, 1)")
         if not (self.norm_epsilon > 0 and math.isfinite(self.norm_epsilon)):
             raise UserError(f"{where}.norm_epsilon: {self.norm_epsilon} is not a positive number")
+        self._check_fit(where)
         if self.relative_buckets % 4:
             raise UserError(
                 f"{where}.relative_buckets: {self.relative_buckets} is not a multiple of 4 "
@@ -77,3 +131,43 @@ class Architecture:
                 f"{self.relative_buckets // 2} exact distances of relative_buckets="
                 f"{self.relative_buckets}"
             )
+
+    def _check_fit(self, where: str) -> None:
+        """Checks the axes against each other."""
+        if self.kv_heads and self.heads % self.kv_heads:
+            raise UserError(f"{where}.kv_heads: {self.kv_heads} does not divide heads={self.heads}")
+        if self.rotary_base and self.head_dim % 2:
+            raise UserError(
+                f"{where}.head_dim: {self.head_dim} is odd; rotary positions turn pairs"
+            )
+        for layers in filter(None, (self.encoder_layers, self.decoder_layers)):
+            if self.layer_groups and layers % self.layer_groups:
+                raise UserError(
+                    f"{where}.layer_groups: {self.layer_groups} does not divide {layers} layers"
+                )
+        if self.layer_scaled_attention and not self.scaled_attention:
+            raise UserError(
+                f"{where}.layer_scaled_attention: divides the scale of scaled_attention, which is off"
+            )
+        if self.encoder_layers and self.decoder_layers:
+            for name in ("learned_positions", "rotary_base", "token_types", "pair_classes"):
+                if getattr(self, name):
+                    raise UserError(f"{where}.{name}: is for an encoder or a decoder alone")
+        if not self.encoder_layers or self.decoder_layers:
+            for name in ("token_types", "task_types", "pair_classes"):
+                if getattr(self, name):
+                    raise UserError(f"{where}.{name}: is for an encoder alone")
+            if self.head != "vocabulary":
+                raise UserError(f"{where}.head: {self.head!r} is for an encoder alone")
+        if self.d_embedding and not (self.tied_embedding or self.head == "replaced"):
+            raise UserError(f"{where}.d_embedding: needs tied_embedding")
+
+    @property
+    def embedding_width(self) -> int:
+        """Columns of the embedding table."""
+        return self.d_embedding or self.d_model
+
+    @property
+    def key_heads(self) -> int:
+        """Heads of keys and values."""
+        return self.kv_heads or self.heads

@@ -8,8 +8,10 @@ import jax.numpy as jnp
 from flax import nnx
 
 from t2t.models.architecture import Architecture
-from t2t.models.dropout import dropout
+from t2t.models.dropout import dropout, shared_axes
+from t2t.models.initialization import initializer, residual_initializer
 from t2t.models.parameters import Declare, Linear, fan_in_normal, wide
+from t2t.models.rotary import rotate
 
 
 class Visibility(NamedTuple):
@@ -37,8 +39,15 @@ class Visibility(NamedTuple):
         return mask
 
 
+class Place(NamedTuple):
+    """Where the tokens of a self-attention stand: in their text, and in the stack."""
+
+    positions: jax.Array  # [T] or [B, T]
+    layer: jax.Array | int | None = None  # from 0, where attention depends on it
+
+
 class KeyValues(NamedTuple):
-    """Projected keys and values, [B, S, heads, head_dim] each.
+    """Projected keys and values, [B, S, key heads, head_dim] each.
 
     A cache stores them [B, heads, S, head_dim]: the order in which the products of `one_step` read
     them, so that no step copies them into another.
@@ -52,7 +61,7 @@ class KeyValues(NamedTuple):
         return KeyValues(self.key.swapaxes(1, 2), self.value.swapaxes(1, 2))
 
 
-# attention(query, keys, bias, visibility, dropout_rate, dropout_key) -> [B, T, H, D]
+# attention(query, keys, bias, visibility, dropout_rate, dropout_key, shared_axes) -> [B, T, H, D]
 AttentionFunction = Callable[..., jax.Array]
 
 
@@ -63,17 +72,19 @@ def plain_attention(
     visibility: Visibility,
     dropout_rate: float = 0.0,
     dropout_key: jax.Array | None = None,
+    shared_axes: tuple[int, ...] = (-2,),
 ) -> jax.Array:
-    """softmax(query key^T + bias) value, without a scale: T5 folds it into the initialisation.
+    """softmax(query key^T + bias) value, without a scale: queries carry it.
 
-    query [B, T, H, D], keys [B, S, H, D], bias broadcastable to [B, H, T, S]. Softmax in float32.
-    Dropout draws once for all queries (T5X broadcasts over the query axis).
+    query [B, T, H, D], keys [B, S, H, D] or of fewer heads, bias broadcastable to [B, H, T, S].
+    Softmax in float32. Dropout draws once along `shared_axes` of the weights (T5X: all queries).
     """
+    keys = KeyValues(*(for_heads(x, query.shape[2], axis=2) for x in keys))
     logits = jnp.einsum(
         "bthd,bshd->bhts", query, keys.key, preferred_element_type=wide(query.dtype)
     )
     weights = _softmax(logits, bias, visibility).astype(query.dtype)
-    weights = dropout(weights, dropout_rate, dropout_key, shared_axes=(-2,))
+    weights = dropout(weights, dropout_rate, dropout_key, shared_axes)
     return jnp.einsum("bhts,bshd->bthd", weights, keys.value)
 
 
@@ -85,6 +96,7 @@ def one_step(
     Written as the products that XLA's CPU backend runs as they stand: from an einsum it makes others,
     and transposes every key for them at each step (four times the time).
     """
+    stored = KeyValues(*(for_heads(x, query.shape[2], axis=1) for x in stored))
     rows_and_heads = ((0, 1), (0, 1))
     logits = jax.lax.dot_general(
         query.swapaxes(1, 2),
@@ -95,6 +107,11 @@ def one_step(
     weights = _softmax(logits, bias, visibility).astype(query.dtype)
     y = jax.lax.dot_general(weights, stored.value, (((3,), (2,)), rows_and_heads))
     return y.swapaxes(1, 2)
+
+
+def for_heads(x: jax.Array, heads: int, axis: int) -> jax.Array:
+    """Keys or values with one head a query head: each repeated for the queries that share it."""
+    return x if x.shape[axis] == heads else jnp.repeat(x, heads // x.shape[axis], axis=axis)
 
 
 def _softmax(logits: jax.Array, bias: jax.Array | None, visibility: Visibility) -> jax.Array:
@@ -137,25 +154,36 @@ class Attention(nnx.Module):
             # T5 has no 1/sqrt(head_dim) in its attention; its initialisation carries it.
             return fan_in_normal(key, shape, dtype) / jnp.sqrt(arch.head_dim).astype(dtype)
 
-        def projection(init):
-            shape, axes = (arch.d_model, inner), ("embed", "heads*kv")
-            return Linear(declare, init, shape, axes, arch.dtype)
+        def projection(init, heads, axis="heads*kv"):
+            shape = (arch.d_model, heads * arch.head_dim)
+            init = initializer(arch, init)
+            return Linear(declare, init, shape, ("embed", axis), arch.dtype, arch.biases)
 
-        self.query = projection(query_init)
-        self.key = projection(fan_in_normal)
-        self.value = projection(fan_in_normal)
+        shared = "heads*kv" if arch.key_heads == arch.heads else "kv_heads*kv"
+        self.query = projection(query_init, arch.heads)
+        self.key = projection(fan_in_normal, arch.key_heads, shared)
+        self.value = projection(fan_in_normal, arch.key_heads, shared)
         self.out = Linear(
-            declare, fan_in_normal, (inner, arch.d_model), ("heads*kv", "embed"), arch.dtype
+            declare,
+            residual_initializer(arch, fan_in_normal),
+            (inner, arch.d_model),
+            ("heads*kv", "embed"),
+            arch.dtype,
+            arch.biases,
         )
-        self.heads = arch.heads
+        self.head_dim = arch.head_dim
+        self.rotary_base = arch.rotary_base
+        self.scale = arch.head_dim**-0.5 if arch.scaled_attention else None
         self.rate = arch.dropout
+        self.shared_axes = shared_axes(arch)
         self.attention = attention
 
-    def project(self, x: jax.Array, dropout_key: jax.Array | None = None) -> KeyValues:
+    def project(
+        self, x: jax.Array, dropout_key: jax.Array | None = None, place: Place | None = None
+    ) -> KeyValues:
         """Keys and values of x [B, S, E]."""
-        return KeyValues(
-            self._by_head(self.key(x, dropout_key)), self._by_head(self.value(x, dropout_key))
-        )
+        key, value = self.key(x, dropout_key), self.value(x, dropout_key)
+        return KeyValues(self._turned(self._by_head(key), place), self._by_head(value))
 
     def __call__(
         self,
@@ -164,31 +192,44 @@ class Attention(nnx.Module):
         bias: jax.Array | None,
         visibility: Visibility,
         dropout_key: jax.Array | None = None,
+        place: Place | None = None,
     ) -> jax.Array:
         """x [B, T, E] attends to `keys`; returns [B, T, E].
 
         Where x has a multiple of the keys' rows (several outputs of one input stand side by side),
         they look at their input's keys as one longer row would, so those are stored and read once.
         """
-        query = self._queries(x, keys, dropout_key)
-        y = self.attention(query, keys, bias, visibility, self.rate, dropout_key)
+        query = self._queries(x, keys, dropout_key, place)
+        y = self.attention(query, keys, bias, visibility, self.rate, dropout_key, self.shared_axes)
         return self.out(y.reshape(*x.shape[:-1], -1), dropout_key)
 
     def step(
-        self, x: jax.Array, stored: KeyValues, bias: jax.Array | None, visibility: Visibility
+        self,
+        x: jax.Array,
+        stored: KeyValues,
+        bias: jax.Array | None,
+        visibility: Visibility,
+        place: Place | None = None,
     ) -> jax.Array:
         """As a call, to keys in the order of a cache."""
-        y = one_step(self._queries(x, stored), stored, bias, visibility)
+        y = one_step(self._queries(x, stored, None, place), stored, bias, visibility)
         return self.out(y.reshape(*x.shape[:-1], -1))
 
     def _queries(
-        self, x: jax.Array, keys: KeyValues, dropout_key: jax.Array | None = None
+        self, x: jax.Array, keys: KeyValues, dropout_key: jax.Array | None, place: Place | None
     ) -> jax.Array:
-        query = self._by_head(self.query(x, dropout_key))
+        query = self._turned(self._by_head(self.query(x, dropout_key)), place)
+        if self.scale is not None:
+            query = query * self.scale
+        if place is not None and place.layer is not None:
+            query = query / (place.layer + 1)
         return query.reshape(keys.key.shape[0], -1, *query.shape[2:])
 
+    def _turned(self, x: jax.Array, place: Place | None) -> jax.Array:
+        return rotate(x, place.positions, self.rotary_base) if self.rotary_base else x
+
     def _by_head(self, x: jax.Array) -> jax.Array:
-        return x.reshape(*x.shape[:-1], self.heads, -1)
+        return x.reshape(*x.shape[:-1], -1, self.head_dim)
 
 
 def extend(cache: KeyValues, new: KeyValues, position: jax.Array) -> KeyValues:

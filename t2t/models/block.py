@@ -6,10 +6,17 @@ import jax
 from flax import nnx
 
 from t2t.models.architecture import Architecture
-from t2t.models.attention import Attention, AttentionFunction, KeyValues, Visibility, extend
-from t2t.models.dropout import dropout, split_key
+from t2t.models.attention import (
+    Attention,
+    AttentionFunction,
+    KeyValues,
+    Place,
+    Visibility,
+    extend,
+)
+from t2t.models.dropout import dropout, shared_axes, split_key
 from t2t.models.feed_forward import FeedForward
-from t2t.models.norms import RMSNorm
+from t2t.models.norms import norm
 from t2t.models.parameters import Declare
 from t2t.models.positions import RelativeBias
 
@@ -21,18 +28,24 @@ class Surroundings(NamedTuple):
     bias: jax.Array | None = None  # [1, H, T, S] for self-attention; None where a layer has its own
     encoded: jax.Array | None = None  # [B, S, E]; not needed when the cache holds its keys
     cross_visibility: Visibility = Visibility()
+    place: Place | None = None  # None where nothing in the layers depends on it
 
 
 class LayerCache(NamedTuple):
     """What one decoder layer keeps between steps."""
 
     self_attention: KeyValues  # [B, H, longest, D], filled up to the position of the step
-    cross_attention: KeyValues  # [B, H, S, D], of the encoded input
+    cross_attention: (
+        KeyValues | None
+    )  # [B, H, S, D], of the encoded input; a decoder alone has none
     parameters: nnx.State  # its own: cut out of the stack once, not at every step
 
 
 class Block(nnx.Module):
-    """Pre-norm residual layer: x + f(norm(x)) for each sub-layer f."""
+    """Residual layer: x + f(norm(x)) for each sub-layer f, or norm(x + f(x)).
+
+    cross: whether it also attends to an encoded input.
+    """
 
     def __init__(
         self,
@@ -40,22 +53,27 @@ class Block(nnx.Module):
         declare: Declare,
         decoder: bool,
         attention: AttentionFunction,
+        cross: bool,
     ):
-        def norm():
-            return RMSNorm(declare, arch.d_model, arch.norm_epsilon)
+        def here(place: str) -> nnx.Module | None:
+            return norm(arch, declare) if arch.norm_place == place else nnx.data(None)
 
-        self.decoder = decoder
+        self.cross = cross
         self.rate = arch.dropout
+        self.shared_axes = shared_axes(arch)
         self.own_bias = arch.relative_bias == "per_layer"
         if self.own_bias:
             self.relative_bias = RelativeBias(arch, declare, bidirectional=not decoder)
-        self.pre_attention_norm = norm()
+        self.pre_attention_norm = here("before")
         self.self_attention = Attention(arch, declare, attention)
-        if decoder:
-            self.pre_cross_attention_norm = norm()
+        self.post_attention_norm = here("after")
+        if cross:
+            self.pre_cross_attention_norm = here("before")
             self.cross_attention = Attention(arch, declare, attention)
-        self.pre_feed_forward_norm = norm()
+            self.post_cross_attention_norm = here("after")
+        self.pre_feed_forward_norm = here("before")
         self.feed_forward = FeedForward(arch, declare)
+        self.post_feed_forward_norm = here("after")
 
     def __call__(
         self,
@@ -67,11 +85,16 @@ class Block(nnx.Module):
         """x [B, T, E] -> (x, cache with this call's keys added, aux)."""
         keys = split_key(dropout_key, 6)
 
-        def residual(x, y, key):
-            return x + dropout(y, self.rate, key, shared_axes=(-2,))
+        def before(norm, x):
+            return x if norm is None else norm(x)
 
-        y = self.pre_attention_norm(x)
-        own, visibility = self.self_attention.project(y, keys[0]), around.visibility
+        def residual(x, y, key, norm):
+            x = x + dropout(y, self.rate, key, self.shared_axes)
+            return x if norm is None else norm(x)
+
+        y = before(self.pre_attention_norm, x)
+        own = self.self_attention.project(y, keys[0], around.place)
+        visibility = around.visibility
         longest = own.key.shape[1]
         if cache is not None:
             own = extend(cache.self_attention, own, visibility.first_query)
@@ -80,19 +103,19 @@ class Block(nnx.Module):
         if self.own_bias:
             bias = self.relative_bias(x.shape[1], longest, visibility.first_query)
         if cache is None:
-            y = self.self_attention(y, own, bias, visibility, keys[0])
+            y = self.self_attention(y, own, bias, visibility, keys[0], around.place)
         else:
-            y = self.self_attention.step(y, own, bias, visibility)
-        x = residual(x, y, keys[1])
+            y = self.self_attention.step(y, own, bias, visibility, around.place)
+        x = residual(x, y, keys[1], self.post_attention_norm)
 
-        if self.decoder:
-            y, visibility = self.pre_cross_attention_norm(x), around.cross_visibility
+        if self.cross:
+            y, visibility = before(self.pre_cross_attention_norm, x), around.cross_visibility
             if cache is None:
                 encoded = self.cross_attention.project(around.encoded, keys[2])
                 y = self.cross_attention(y, encoded, None, visibility, keys[2])
             else:
                 y = self.cross_attention.step(y, cache.cross_attention, None, visibility)
-            x = residual(x, y, keys[3])
+            x = residual(x, y, keys[3], self.post_cross_attention_norm)
 
-        y = self.feed_forward(self.pre_feed_forward_norm(x), keys[4])
-        return residual(x, y, keys[5]), cache, {}
+        y = self.feed_forward(before(self.pre_feed_forward_norm, x), keys[4])
+        return residual(x, y, keys[5], self.post_feed_forward_norm), cache, {}

@@ -3,14 +3,15 @@
 import jax
 import jax.numpy as jnp
 
+from t2t.models.architecture import Architecture
+
 
 def dropout(
     x: jax.Array, rate: float, key: jax.Array | None, shared_axes: tuple[int, ...] = ()
 ) -> jax.Array:
     """Zeroes entries with probability `rate` and scales the rest; one draw along `shared_axes`.
 
-    No key or rate 0 traces nothing at all. T5 draws once along the length of a sequence
-    ("broadcast"), which keeps the random bits small.
+    No key or rate 0 traces nothing at all.
     """
     if key is None or rate == 0:
         return x
@@ -22,3 +23,11 @@ def dropout(
 def split_key(key: jax.Array | None, count: int):
     """`count` keys, or as many Nones when there is none."""
     return [None] * count if key is None else jax.random.split(key, count)
+
+
+def shared_axes(arch: Architecture) -> tuple[int, ...]:
+    """The axes of activations along which the architecture draws once.
+
+    T5X draws once along the length of a sequence ("broadcast"), which keeps the random bits small.
+    """
+    return (-2,) if arch.dropout_along_length else ()

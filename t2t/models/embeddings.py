@@ -5,26 +5,33 @@ import jax.numpy as jnp
 from flax import nnx
 
 from t2t.models.architecture import Architecture
+from t2t.models.initialization import initializer
 from t2t.models.parameters import Declare, product_gradients, wide
 from t2t.models.stack import Constrain
 
 
 class Embedding(nnx.Module):
-    """Table [vocab, embed], N(0, 1) at the start (T5X), shared by encoder and decoder."""
+    """Table [rows, embed], N(0, 1) at the start (T5X) or of the architecture's normal.
 
-    def __init__(self, arch: Architecture, declare: Declare):
-        shape = (arch.vocab_size, arch.d_model)
-        self.table = declare(jax.nn.initializers.normal(1.0), shape, ("vocab", "embed"))
+    That of the vocabulary is shared by encoder and decoder.
+    """
+
+    def __init__(self, arch: Architecture, declare: Declare, rows: int, axis: str = "vocab"):
+        init = initializer(arch, jax.nn.initializers.normal(1.0))
+        self.table = declare(init, (rows, arch.embedding_width), (axis, "embed"))
+        self.axis = axis
         self.dtype = arch.dtype
 
     def __call__(self, tokens: jax.Array, constrain: Constrain) -> jax.Array:
-        """[B, T] -> [B, T, E].
+        """[B, T] -> [B, T, E], or [T] -> [T, E].
 
         The table is made whole along `embed` before it is read: rows read from columns that are
         split like the batch would have to be copied to every device to be split by row.
         """
-        table = constrain(self.table[...], ("vocab", "embed"))
-        return constrain(table[tokens].astype(self.dtype), ("batch", "length", "embed"))
+        table = constrain(self.table[...], (self.axis, "embed"))
+        x = table[tokens].astype(self.dtype)
+        # Positions that are the same for all rows have no batch axis.
+        return constrain(x, ("batch", "length", "embed")) if x.ndim == 3 else x
 
 
 @jax.custom_vjp

@@ -43,7 +43,7 @@ class Declare:
 
 
 class Linear(nnx.Module):
-    """x @ kernel, no bias. Kernel [inputs, outputs] is cast to `dtype` at use.
+    """x @ kernel (+ bias). Kernel [inputs, outputs] is cast to `dtype` at use.
 
     `lora` may hold an adapter, lora(x, dropout_key) -> what it adds (see t2t.models.lora).
     """
@@ -55,13 +55,20 @@ class Linear(nnx.Module):
         shape: tuple[int, int],
         axes: tuple[str, str],
         dtype: str,
+        bias: bool = False,
     ):
         self.kernel = declare(init, shape, axes)
+        if bias:  # of the width it is as a norm is: small, and whole on every device
+            outputs = "norm" if axes[1] == "embed" else axes[1]
+            self.bias = declare(jax.nn.initializers.zeros, (shape[1],), (outputs,))
+        self.biased = bias
         self.dtype = dtype
         self.lora = nnx.data(None)
 
     def __call__(self, x: jax.Array, dropout_key: jax.Array | None = None) -> jax.Array:
         y = product(x, self.kernel[...].astype(self.dtype))
+        if self.biased:
+            y = y + self.bias[...].astype(self.dtype)
         return y if self.lora is None else y + self.lora(x, dropout_key)
 
 
@@ -98,6 +105,9 @@ product.defvjp(lambda x, kernel: (product(x, kernel), (x, kernel)), product_grad
 # T5X initialises the kernels that touch heads with plain normals, all others with truncated ones.
 fan_in_normal = jax.nn.initializers.variance_scaling(1.0, "fan_in", "normal")
 fan_in_truncated = jax.nn.initializers.variance_scaling(1.0, "fan_in", "truncated_normal")
+
+# Kernels and tables of BERT and GPT.
+normal = jax.nn.initializers.normal(0.02)
 
 
 def wide(dtype) -> jnp.dtype:

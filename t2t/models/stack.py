@@ -9,8 +9,8 @@ from flax import nnx
 from t2t.models.architecture import Architecture
 from t2t.models.attention import AttentionFunction, KeyValues
 from t2t.models.block import Block, LayerCache, Surroundings
-from t2t.models.dropout import dropout, split_key
-from t2t.models.norms import RMSNorm
+from t2t.models.dropout import dropout, shared_axes, split_key
+from t2t.models.norms import norm
 from t2t.models.parameters import Declare
 from t2t.models.positions import RelativeBias
 
@@ -34,12 +34,18 @@ class Stack(nnx.Module):
         constrain: Constrain,
         attention: AttentionFunction,
     ):
-        self.layers = Block(arch, declare.stacked(layers), decoder, attention)
+        cross = decoder and arch.encoder_layers > 0
+        self.stored = arch.layer_groups or layers
+        self.layers = Block(arch, declare.stacked(self.stored), decoder, attention, cross)
         self.shared_bias = arch.relative_bias == "shared"
         if self.shared_bias:
             self.relative_bias = RelativeBias(arch, declare, bidirectional=not decoder)
-        self.final_norm = RMSNorm(declare, arch.d_model, arch.norm_epsilon)
+        before = arch.norm_place == "before"
+        self.final_norm = norm(arch, declare) if before else nnx.data(None)
         self.count = layers
+        self.numbered = arch.layer_scaled_attention
+        self.shared_axes = shared_axes(arch)
+        self.drops_last = arch.dropout_along_length
         self.decoder = decoder
         self.rate = arch.dropout
         self.remat = arch.remat
@@ -55,7 +61,7 @@ class Stack(nnx.Module):
     ) -> tuple[jax.Array, tuple[LayerCache, ...] | None, dict]:
         """Embedded tokens [B, T, E] -> (normed hidden states, cache, aux stacked over layers)."""
         embedding_key, layers_key, final_key = split_key(dropout_key, 3)
-        x = dropout(x, self.rate, embedding_key, shared_axes=(-2,))
+        x = dropout(x, self.rate, embedding_key, self.shared_axes)
         if self.shared_bias:
             keys = x.shape[1] if cache is None else cache[0].self_attention.key.shape[2]
             first = around.visibility.first_query
@@ -63,30 +69,35 @@ class Stack(nnx.Module):
 
         layer_keys = None if layers_key is None else jax.random.split(layers_key, self.count)
         x, cache, aux = self._apply(x, around, cache, layer_keys)
-        x = self.final_norm(x)
-        # T5X draws the encoder's last dropout per element, all others once along the length.
-        x = dropout(x, self.rate, final_key, shared_axes=(-2,) if self.decoder else ())
+        if self.final_norm is not None:
+            x = self.final_norm(x)
+        if self.drops_last:
+            # T5X draws the encoder's last dropout per element, all others once along the length.
+            x = dropout(x, self.rate, final_key, shared_axes=(-2,) if self.decoder else ())
         return x, cache, aux
 
     def start_cache(self, encoded: jax.Array, empty: jax.Array) -> tuple[LayerCache, ...]:
-        """A cache a layer: `empty` [B, H, longest, D], and the keys of the encoded input [B, S, E]."""
+        """A cache a layer: `empty` [B, H, longest, D], and the keys of the encoded input [B, S, E],
+        where the layers look at one."""
         graph, state = nnx.split(self.layers)
         # In the type that they are computed in: no step casts them again.
         state = jax.tree.map(lambda leaf: leaf.astype(empty.dtype), state)
-        return tuple(
-            LayerCache(
-                KeyValues(empty, empty),
-                nnx.merge(graph, one).cross_attention.project(encoded).stored(),
-                one,
-            )
-            for one in unstack(state, self.count)
-        )
+
+        def layer(one: nnx.State) -> LayerCache:
+            block = nnx.merge(graph, one)
+            cross = block.cross_attention.project(encoded).stored() if block.cross else None
+            return LayerCache(KeyValues(empty, empty), cross, one)
+
+        return tuple(map(layer, self._each(state)))
 
     def _apply(self, x, around, cache, layer_keys):
         graph, state = nnx.split(self.layers)
 
-        def apply(x, one, layer_cache, key):
-            x, layer_cache, aux = nnx.merge(graph, one)(x, around, layer_cache, key)
+        def apply(x, one, layer_cache, key, number):
+            here = around
+            if self.numbered:
+                here = around._replace(place=around.place._replace(layer=number))
+            x, layer_cache, aux = nnx.merge(graph, one)(x, here, layer_cache, key)
             return self.constrain(x, ("batch", "length", "embed")), layer_cache, aux
 
         # A cached step is one token long: no gradient, little to compile, and a scan would copy
@@ -99,22 +110,30 @@ class Stack(nnx.Module):
         if scanned:
 
             def body(x, layer):
-                one, key = layer
-                x, _, aux = apply(x, one, None, key)
+                one, key, number = layer
+                if self.stored < self.count:
+                    one = jax.tree.map(lambda leaf: leaf[number * self.stored // self.count], state)
+                x, _, aux = apply(x, one, None, key, number)
                 return x, aux
 
-            x, aux = jax.lax.scan(body, x, (state, layer_keys))
+            own = state if self.stored == self.count else None
+            x, aux = jax.lax.scan(body, x, (own, layer_keys, jnp.arange(self.count)))
             return x, None, aux
 
         caches = [None] * self.count if cache is None else cache
-        each = unstack(state, self.count) if cache is None else [c.parameters for c in cache]
+        each = self._each(state) if cache is None else [c.parameters for c in cache]
         results = []
         for i, one in enumerate(each):
             key = None if layer_keys is None else layer_keys[i]
-            x, layer_cache, aux = apply(x, one, caches[i], key)
+            x, layer_cache, aux = apply(x, one, caches[i], key, i)
             results.append((layer_cache, aux))
         new_cache = None if cache is None else tuple(layer_cache for layer_cache, _ in results)
         return x, new_cache, jax.tree.map(lambda *a: jnp.stack(a), *(aux for _, aux in results))
+
+    def _each(self, state) -> list:
+        """The parameters of every layer, those of a group the same."""
+        stored = unstack(state, self.stored)
+        return [stored[i * self.stored // self.count] for i in range(self.count)]
 
 
 def unstack(tree, count: int) -> list:

@@ -1,4 +1,4 @@
-"""The encoder-decoder transformer: from an Architecture to plain functions of plain parameters."""
+"""The transformer: from an Architecture to plain functions of plain parameters."""
 
 import dataclasses
 from collections.abc import Callable
@@ -9,13 +9,15 @@ import jax.numpy as jnp
 from flax import nnx
 
 from t2t.models.architecture import Architecture
-from t2t.models.attention import AttentionFunction, Visibility, plain_attention
+from t2t.models.attention import AttentionFunction, Place, Visibility, plain_attention
 from t2t.models.block import LayerCache, Surroundings
 from t2t.models.dropout import split_key
-from t2t.models.embeddings import Embedding, to_vocabulary
+from t2t.models.embeddings import Embedding
+from t2t.models.heads import add_heads, vocabulary_logits
+from t2t.models.input_embedding import add_tables, embed
 from t2t.models.lora import add_adapters
 from t2t.models.lora_config import LoRA
-from t2t.models.parameters import Declare, Linear, fan_in_truncated
+from t2t.models.parameters import Declare
 from t2t.models.stack import Constrain, Stack
 
 Params = dict[str, Any]
@@ -41,13 +43,15 @@ class Model(NamedTuple):
     init: Callable[..., Params]  # (key) -> params
     forward: Callable[..., tuple]  # (params, batch, dropout_key=None) -> (hidden, None, aux)
     logits: Callable[..., jax.Array]  # (params, hidden [..., E]) -> [..., V] float32
+    pair_logits: Callable[..., jax.Array]  # (params, hidden of first tokens) -> [..., classes]
+    replaced_logits: Callable[..., jax.Array]  # (params, hidden [..., E]) -> [...], float32
     encode: Callable[..., tuple]  # (params, encoder, dropout_key=None) -> (encoded, aux)
     start_cache: Callable[..., Cache]  # (params, encoded, encoder_segments, longest, copies=1)
     decode: Callable[..., tuple]  # (params, tokens [B, T], cache) -> (hidden, cache, aux)
 
 
-class EncoderDecoder(nnx.Module):
-    """Declares all parameters and computes hidden states."""
+class Transformer(nnx.Module):
+    """Declares all parameters and computes hidden states: encoder and decoder, or one of them."""
 
     def __init__(
         self,
@@ -61,53 +65,66 @@ class EncoderDecoder(nnx.Module):
         def stack(layers: int, decoder: bool) -> Stack:
             return Stack(arch, declare, layers, decoder, constrain, attention)
 
-        self.token_embedding = Embedding(arch, declare)
-        self.encoder = stack(arch.encoder_layers, decoder=False)
-        self.decoder = stack(arch.decoder_layers, decoder=True)
-        if not arch.tied_embedding:
-            shape, axes = (arch.d_model, arch.vocab_size), ("embed", "vocab")
-            self.lm_head = Linear(declare, fan_in_truncated, shape, axes, arch.dtype)
+        self.token_embedding = Embedding(arch, declare, arch.vocab_size)
+        if arch.encoder_layers:
+            self.encoder = stack(arch.encoder_layers, decoder=False)
+        if arch.decoder_layers:
+            self.decoder = stack(arch.decoder_layers, decoder=True)
+        add_heads(self, arch, declare)
+        add_tables(self, arch, declare)
         self.arch = arch
         self.drops = arch.dropout > 0
         self.constrain = constrain
 
-    def embed(self, tokens: jax.Array) -> jax.Array:
-        return self.token_embedding(tokens, self.constrain)
+    def embed(self, side: dict, first: jax.Array | int = 0) -> tuple[jax.Array, Place | None]:
+        """A part of a batch, from position `first` on, embedded; and the place of its tokens."""
+        arch, tokens = self.arch, side["tokens"]
+        positions = side.get("positions", first + jnp.arange(tokens.shape[-1]))
+        x = embed(self, side, positions, self.constrain)
+        needed = arch.rotary_base or arch.layer_scaled_attention
+        return x, Place(positions) if needed else None
 
     def _used(self, dropout_key: jax.Array | None) -> jax.Array | None:
         """The key, where anything is dropped at all: a model without dropout splits no keys."""
         return dropout_key if self.drops else None
 
     def encode(self, encoder: dict, dropout_key: jax.Array | None = None):
+        if not self.arch.encoder_layers:  # a decoder alone reads nothing beforehand
+            rows = encoder["tokens"].shape[0]
+            return jnp.zeros((rows, 0, self.arch.d_model), self.arch.dtype), {}
         segments = encoder.get("segments")
-        around = Surroundings(Visibility(segments, segments))
-        x, _, aux = self.encoder(
-            self.embed(encoder["tokens"]), around, None, self._used(dropout_key)
-        )
+        x, place = self.embed(encoder)
+        around = Surroundings(Visibility(segments, segments), place=place)
+        x, _, aux = self.encoder(x, around, None, self._used(dropout_key))
         return x, aux
 
     def forward(self, batch: dict, dropout_key: jax.Array | None = None):
+        if not self.arch.decoder_layers:
+            x, aux = self.encode(batch["encoder"], dropout_key)
+            return x, None, {"encoder": aux}
         encoder_key, decoder_key = split_key(self._used(dropout_key), 2)
-        encoded, encoder_aux = self.encode(batch["encoder"], encoder_key)
         segments = batch["decoder"].get("segments")
-        around = Surroundings(
-            Visibility(segments, segments, causal=True),
-            encoded=encoded,
-            # Several targets of one input may stand side by side as rows: one longer row to it.
-            cross_visibility=Visibility(
-                None if segments is None else segments.reshape(encoded.shape[0], -1),
-                batch["encoder"].get("segments"),
-            ),
-        )
-        x, _, aux = self.decoder(self.embed(batch["decoder"]["tokens"]), around, None, decoder_key)
-        return x, None, {"encoder": encoder_aux, "decoder": aux}
+        around, aux = Surroundings(Visibility(segments, segments, causal=True)), {}
+        if self.arch.encoder_layers:
+            encoded, aux["encoder"] = self.encode(batch["encoder"], encoder_key)
+            around = around._replace(
+                encoded=encoded,
+                # Several targets of one input may stand side by side as rows: one longer row to it.
+                cross_visibility=Visibility(
+                    None if segments is None else segments.reshape(encoded.shape[0], -1),
+                    batch["encoder"].get("segments"),
+                ),
+            )
+        x, place = self.embed(batch["decoder"])
+        x, _, aux["decoder"] = self.decoder(x, around._replace(place=place), None, decoder_key)
+        return x, None, aux
 
     def start_cache(
         self, encoded: jax.Array, encoder_segments, longest: int, copies: int = 1
     ) -> Cache:
         """For `longest` positions of `copies` outputs of every input, side by side as rows."""
         empty = jnp.zeros(
-            (encoded.shape[0] * copies, self.arch.heads, longest, self.arch.head_dim),
+            (encoded.shape[0] * copies, self.arch.key_heads, longest, self.arch.head_dim),
             self.arch.dtype,
         )
         layers = self.decoder.start_cache(encoded, empty)
@@ -119,22 +136,24 @@ class EncoderDecoder(nnx.Module):
         if cache.encoder_segments is not None:
             inputs = cache.encoder_segments.shape[0]
             segments = jnp.ones((inputs, tokens.size // inputs), tokens.dtype)
+        x, place = self.embed({"tokens": tokens}, cache.position)
         around = Surroundings(
             Visibility(causal=True, first_query=cache.position),
             cross_visibility=Visibility(segments, cache.encoder_segments),
+            place=place,
         )
-        x, layers, aux = self.decoder(self.embed(tokens), around, cache.layers)
+        x, layers, aux = self.decoder(x, around, cache.layers)
         cache = Cache(layers, cache.position + tokens.shape[1], cache.encoder_segments)
         return x, cache, aux
 
     def logits(self, hidden: jax.Array) -> jax.Array:
-        tied = self.arch.tied_embedding
-        kernel = self.token_embedding.table[...].T if tied else self.lm_head.kernel[...]
-        if self.arch.scaled_logits:
-            hidden = hidden * self.arch.d_model**-0.5
-        logits = to_vocabulary(hidden, kernel.astype(self.arch.dtype))
-        names = ("batch", "length", "vocab")
-        return self.constrain(logits, names) if logits.ndim == 3 else logits
+        return vocabulary_logits(self, hidden)
+
+    def pair_logits(self, first: jax.Array) -> jax.Array:
+        return self.pair_head(first)
+
+    def replaced_logits(self, hidden: jax.Array) -> jax.Array:
+        return self.replaced_head(hidden)
 
 
 def build(
@@ -155,8 +174,8 @@ def build(
         scan = (platform or jax.default_backend()) == "tpu"
         arch = dataclasses.replace(arch, layers="scan" if scan else "unroll")
 
-    def module(key: jax.Array) -> EncoderDecoder:
-        network = EncoderDecoder(arch, key, constrain, attention)
+    def module(key: jax.Array) -> Transformer:
+        network = Transformer(arch, key, constrain, attention)
         if lora is not None:
             network.drops |= lora.dropout > 0
             add_adapters(network, lora, jax.random.fold_in(key, _ADAPTERS))
@@ -170,7 +189,7 @@ def build(
     def plain(read: Callable) -> Params:
         return nnx.to_pure_dict(jax.tree.map(read, abstract, is_leaf=is_variable))
 
-    def bind(params: Params) -> EncoderDecoder:
+    def bind(params: Params) -> Transformer:
         state = jax.tree.map(lambda leaf: leaf, abstract)
         nnx.replace_by_pure_dict(state, params)
         return nnx.merge(graph, state)
@@ -189,10 +208,12 @@ def build(
         drops=network.drops,
         shapes=plain(lambda v: jax.ShapeDtypeStruct(v.get_value().shape, v.get_value().dtype)),
         axes=plain(lambda v: tuple(v.get_metadata("out_sharding"))),
-        units={"heads*kv": arch.heads},
+        units={"heads*kv": arch.heads, "kv_heads*kv": arch.key_heads},
         init=init,
         forward=method("forward"),
         logits=method("logits"),
+        pair_logits=method("pair_logits"),
+        replaced_logits=method("replaced_logits"),
         encode=method("encode"),
         start_cache=method("start_cache"),
         decode=method("decode"),

@@ -11,21 +11,35 @@ from t2t.models.architecture import Architecture
 def forward_flops(arch: Architecture, inputs: int, targets: int, rows: int = 1) -> int:
     """FLOPs of one forward pass of `rows` sequences of `inputs` and `targets` tokens.
 
+    A decoder alone reads its targets; an encoder alone predicts `targets` of its inputs.
     Attention counts the whole rectangle of queries and keys, masked or not.
     """
-    inner = arch.heads * arch.head_dim
+    inner, shared = arch.heads * arch.head_dim, arch.key_heads * arch.head_dim
 
     def attention(queries: int, keys: int) -> int:
-        projections = 4 * queries * arch.d_model * inner + 4 * keys * arch.d_model * inner
+        projections = 4 * queries * arch.d_model * inner + 4 * keys * arch.d_model * shared
         return projections + 4 * queries * keys * inner
 
     def feed_forward(tokens: int) -> int:
         return 2 * tokens * arch.d_model * arch.d_ff * (3 if arch.gated else 2)
 
     encoder = attention(inputs, inputs) + feed_forward(inputs)
-    decoder = attention(targets, targets) + attention(targets, inputs) + feed_forward(targets)
-    head = 2 * targets * arch.d_model * arch.vocab_size
-    return rows * (arch.encoder_layers * encoder + arch.decoder_layers * decoder + head)
+    decoder = attention(targets, targets) + feed_forward(targets)
+    if arch.encoder_layers:
+        decoder += attention(targets, inputs)
+    embedding = 0
+    if arch.d_embedding:
+        embedding = (
+            2 * (inputs if arch.encoder_layers else targets) * arch.d_embedding * arch.d_model
+        )
+    if arch.head == "replaced":  # of every token
+        head = 2 * inputs * arch.d_model * (arch.d_model + 1)
+    else:
+        head = 2 * targets * arch.embedding_width * arch.vocab_size
+    if arch.head == "masked":
+        head += 2 * targets * arch.d_model * arch.embedding_width
+    stacks = arch.encoder_layers * encoder + arch.decoder_layers * decoder
+    return rows * (embedding + stacks + head)
 
 
 def train_flops(arch: Architecture, inputs: int, targets: int, rows: int = 1) -> int:

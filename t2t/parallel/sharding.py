@@ -19,10 +19,14 @@ PARAMETERS: Choices = {
     "vocab": (("tensor",),),
     "embed": (("fsdp",),),
     "heads*kv": (("tensor",),),
+    "kv_heads*kv": (("tensor",),),
     "mlp": (("tensor",),),
     "heads": (("tensor",),),
     "buckets": (),
     "norm": (),
+    "positions": (),
+    "types": (),
+    "classes": (),
     "rank": (),
 }
 ACTIVATIONS: Choices = {
@@ -33,6 +37,8 @@ ACTIVATIONS: Choices = {
     "heads": (("tensor",),),
     "mlp": (("tensor",),),
     "vocab": (("tensor",),),
+    "positions": (),
+    "types": (),
 }
 
 

@@ -13,19 +13,22 @@ def depths(model: Model, axes: dict) -> dict:
 
     In the order in which data flows: the embedding is 0, the encoder's layers are 1 to E, the
     decoder's E + 1 to E + D, the head E + D + 1. A stack's position bias belongs to its first
-    layer, its final norm to its last. A stacked parameter has a depth a layer, [L, 1, ...].
+    layer, its final norm to its last. A stacked parameter has a depth a layer, [L, 1, ...]; one that
+    several layers share has the first's.
     """
     encoder, decoder = model.arch.encoder_layers, model.arch.decoder_layers
     first = {"encoder": 1, "decoder": encoder + 1}
     last = {"encoder": encoder, "decoder": encoder + decoder}
-    outside = {"token_embedding": 0, "lm_head": encoder + decoder + 1}
 
     def one(path, names) -> jax.Array:
         stack, *inner = leaf_name(path).split("/")
-        if stack in outside:
-            return jnp.float32(outside[stack])
+        if stack not in first:
+            before = "embedding" in stack
+            return jnp.float32(0 if before else encoder + decoder + 1)
         if "layers" in inner:
-            layer = jnp.arange(first[stack], last[stack] + 1, dtype=jnp.float32)
+            used = last[stack] + 1 - first[stack]
+            stored = model.arch.layer_groups or used
+            layer = first[stack] + jnp.arange(stored, dtype=jnp.float32) * (used // stored)
             return layer.reshape(-1, *[1] * (len(names) - 1))
         return jnp.float32((last if inner[0] == "final_norm" else first)[stack])
 

@@ -1,0 +1,93 @@
+"""Heads: from hidden states to logits of a vocabulary, of a pair's classes, of a token's being real."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from t2t.models.architecture import Architecture
+from t2t.models.embeddings import to_vocabulary
+from t2t.models.feed_forward import ACTIVATIONS
+from t2t.models.initialization import initializer
+from t2t.models.norms import norm
+from t2t.models.parameters import Declare, Linear, fan_in_truncated, wide
+
+
+class VocabularyBias(nnx.Module):
+    """A bias a vocabulary entry, [V]."""
+
+    def __init__(self, arch: Architecture, declare: Declare):
+        self.bias = declare(jax.nn.initializers.zeros, (arch.vocab_size,), ("vocab",))
+
+
+class MaskedHead(nnx.Module):
+    """norm(act(x W + b)), [..., E] -> [..., width of the embedding] (BERT's transform)."""
+
+    def __init__(self, arch: Architecture, declare: Declare):
+        self.dense = _dense(arch, declare, arch.d_model, arch.embedding_width)
+        self.norm = norm(arch, declare, arch.embedding_width)
+        self.activation = arch.activation
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return self.norm(ACTIVATIONS[self.activation](self.dense(x)))
+
+
+class ReplacedHead(nnx.Module):
+    """act(x W + b) w + c, [..., E] -> [...]: is the token not the original one (ELECTRA)."""
+
+    def __init__(self, arch: Architecture, declare: Declare):
+        self.dense = _dense(arch, declare, arch.d_model, arch.d_model)
+        self.logit = _dense(arch, declare, arch.d_model, 1, "classes")
+        self.activation = arch.activation
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        logit = self.logit(ACTIVATIONS[self.activation](self.dense(x)))[..., 0]
+        return logit.astype(wide(logit.dtype))
+
+
+class PairHead(nnx.Module):
+    """tanh(x W + b) V + c, [..., E] of a first token -> [..., classes] (BERT's pooler and NSP)."""
+
+    def __init__(self, arch: Architecture, declare: Declare):
+        self.pooler = _dense(arch, declare, arch.d_model, arch.d_model)
+        self.classifier = _dense(arch, declare, arch.d_model, arch.pair_classes, "classes")
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        logits = self.classifier(jnp.tanh(self.pooler(x)))
+        return logits.astype(wide(logits.dtype))
+
+
+def _dense(arch: Architecture, declare: Declare, inputs: int, outputs: int, axis: str = "mlp"):
+    init = initializer(arch, fan_in_truncated)
+    return Linear(declare, init, (inputs, outputs), ("embed", axis), arch.dtype, True)
+
+
+def add_heads(network: nnx.Module, arch: Architecture, declare: Declare) -> None:
+    """Gives the network the heads that the family has."""
+    if arch.head == "replaced":
+        network.replaced_head = ReplacedHead(arch, declare)
+    elif not arch.tied_embedding:
+        shape, axes = (arch.d_model, arch.vocab_size), ("embed", "vocab")
+        init = initializer(arch, fan_in_truncated)
+        network.lm_head = Linear(declare, init, shape, axes, arch.dtype)
+    if arch.head == "masked":
+        network.masked_head = MaskedHead(arch, declare)
+    if arch.vocabulary_bias:
+        network.vocabulary_bias = VocabularyBias(arch, declare)
+    if arch.pair_classes:
+        network.pair_head = PairHead(arch, declare)
+
+
+def vocabulary_logits(network: nnx.Module, hidden: jax.Array) -> jax.Array:
+    """Hidden states [..., E] -> logits [..., V], float32."""
+    arch = network.arch
+    tied = arch.tied_embedding
+    kernel = network.token_embedding.table[...].T if tied else network.lm_head.kernel[...]
+    if arch.head == "masked":
+        hidden = network.masked_head(hidden)
+    if arch.scaled_logits:
+        hidden = hidden * arch.d_model**-0.5
+    logits = to_vocabulary(hidden, kernel.astype(arch.dtype))
+    if arch.vocabulary_bias:
+        logits = logits + network.vocabulary_bias.bias[...]
+    names = ("batch", "length", "vocab")
+    return network.constrain(logits, names) if logits.ndim == 3 else logits
