@@ -36,6 +36,23 @@ def check_objective(run) -> None:
             "config.objective.static_copies: masks come again where examples do, with "
             f"config.data.order='packed', not {run.data.order!r}"
         )
+    inputs, targets = implementation(run.objective).lengths(run.objective)
+    longest = targets if stacks == DECODER else inputs
+    room = run.model.learned_positions - run.model.first_position
+    if 0 < room < longest:
+        raise UserError(
+            f"config.model.learned_positions: {room} are fewer than the "
+            f"{longest} tokens of a row (config.objective)"
+        )
+    if isinstance(run.objective, MaskedLM) and run.objective.pairs != "none":
+        for key in ("token_types", "pair_classes"):
+            if getattr(run.model, key) < 2:
+                raise UserError(
+                    f"config.model.{key}: {getattr(run.model, key)}, and pairs of segments "
+                    f"({run.objective.pairs}, config.objective) need 2"
+                )
+    if run.model.head == "replaced":
+        raise UserError(f"config.model.head: 'replaced' tells no tokens, which {kind} asks for")
     for key, given in (("examples", run.evaluation.examples), ("tasks", run.evaluation.tasks)):
         if given and stacks != ENCODER_DECODER:
             raise UserError(

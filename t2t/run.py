@@ -27,7 +27,7 @@ from t2t.errors import Failure, UserError
 from t2t.models.architecture import Architecture
 from t2t.monitoring.hardware import hardware
 from t2t.objective_checks import all_corpora, check_objective, check_vocabulary, known_vocabulary
-from t2t.objectives.config import ENCODER, Objective
+from t2t.objectives.config import ENCODER, MaskedLM, Objective
 from t2t.objectives.implementations import implementation
 from t2t.parallel.mesh_config import AXES, Mesh
 from t2t.training.checkpoint_config import Checkpoints
@@ -100,6 +100,8 @@ def check(run: Run) -> None:
 def _check_dropout(run: Run) -> None:
     """Checks that what compares dropouts has any."""
     lora = run.training.lora
+    if run.training.r_drop and isinstance(run.objective, MaskedLM):
+        raise UserError("config.training.r_drop: MaskedLM (config.objective) does not take it")
     if run.training.r_drop and not (run.model.dropout or (lora is not None and lora.dropout)):
         raise UserError(
             f"config.training.r_drop: {run.training.r_drop} compares two dropouts of each row, and "

@@ -11,6 +11,8 @@ import numpy as np
 
 from t2t.objectives import causal_lm, masked_lm, prefix_lm, span_corruption, text_to_text, ul2
 from t2t.objectives.config import (
+    DECODER,
+    ENCODER,
     UL2,
     CausalLM,
     MaskedLM,
@@ -59,3 +61,28 @@ def luck(cfg: Objective, number: np.ndarray, start: np.ndarray, epoch: np.ndarra
     if not (isinstance(cfg, MaskedLM) and cfg.static_copies):
         return number
     return start * cfg.static_copies + epoch % cfg.static_copies
+
+
+def batch_shapes(cfg: Objective, rows: int, full: bool) -> dict:
+    """Returns {name: (shape, dtype)} of a batch's arrays, as they come, without making one."""
+    inputs, targets = implementation(cfg).lengths(cfg)
+
+    def ints(*shape: int) -> tuple[tuple[int, ...], type]:
+        return shape, np.int32
+
+    def side(length: int) -> dict:
+        parts = ("tokens",) if full else ("tokens", "segments", "positions")
+        return {part: ints(rows, length) for part in parts}
+
+    shapes: dict = {"targets": ints(rows, targets), "sample": ints(rows)}
+    shapes["weights"] = (rows, targets), np.float32
+    if cfg.suits != DECODER:
+        shapes["encoder"] = side(inputs)
+    if cfg.suits != ENCODER:
+        shapes["decoder"] = side(targets)
+    if isinstance(cfg, MaskedLM):
+        shapes["places"] = shapes["targets"]
+        if cfg.pairs != "none":
+            shapes["encoder"]["types"] = ints(rows, inputs)
+            shapes["pairs"] = {name: shapes[name] for name in ("places", "targets", "weights")}
+    return shapes

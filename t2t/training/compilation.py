@@ -6,10 +6,9 @@ import time
 from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
 
 from t2t.data.batches import always_full
-from t2t.objectives.implementations import implementation
+from t2t.objectives.implementations import batch_shapes
 from t2t.training.programs import Programs
 
 
@@ -106,19 +105,9 @@ def _shape_of(x: jax.Array) -> jax.ShapeDtypeStruct:
 
 def abstract_batch(run, programs: Programs, size: int) -> dict:
     """Returns the shapes and shardings of a batch of `size` rows before any data is there."""
-    inputs, targets = implementation(run.objective).lengths(run.objective)
-    full = always_full(run.data, run.objective)
-
-    def side(length: int) -> dict:
-        names = ("tokens",) if full else ("tokens", "segments", "positions")
-        return {name: jax.ShapeDtypeStruct((size, length), jnp.int32) for name in names}
-
+    shapes = batch_shapes(run.objective, size, always_full(run.data, run.objective))
     return programs.abstract_batch(
-        {
-            "encoder": side(inputs),
-            "decoder": side(targets),
-            "targets": jax.ShapeDtypeStruct((size, targets), jnp.int32),
-            "weights": jax.ShapeDtypeStruct((size, targets), jnp.float32),
-            "sample": jax.ShapeDtypeStruct((size,), jnp.int32),
-        }
+        jax.tree.map(
+            lambda facts: jax.ShapeDtypeStruct(*facts), shapes, is_leaf=lambda x: type(x) is tuple
+        )
     )

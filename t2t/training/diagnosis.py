@@ -11,7 +11,7 @@ from t2t.models.partition import join
 from t2t.models.transformer import build
 from t2t.monitoring.model_table import path_name
 from t2t.training.step import accumulated
-from t2t.wiring.single import loss_function
+from t2t.wiring.choice import loss_functions
 
 
 def first_non_finite(run, state: dict, batch: dict) -> str | None:
@@ -23,9 +23,9 @@ def first_non_finite(run, state: dict, batch: dict) -> str | None:
     arch = dataclasses.replace(run.model, layers="unroll", remat="none")
     lora = run.training.lora
     places = [
-        "encoder input (token_embedding)",
+        *["encoder input (token_embedding)"] * bool(arch.encoder_layers),
         *(f"encoder/layers, layer {i}" for i in range(arch.encoder_layers)),
-        "decoder input (token_embedding)",
+        *["decoder input (token_embedding)"] * bool(arch.decoder_layers),
         *(f"decoder/layers, layer {i}" for i in range(arch.decoder_layers)),
         "logits (token_embedding)" if arch.tied_embedding else "logits (lm_head)",
     ]
@@ -39,18 +39,14 @@ def first_non_finite(run, state: dict, batch: dict) -> str | None:
             seen.append(bool(jnp.all(jnp.isfinite(x))))
         return x
 
-    loss_fn = loss_function(
-        build(arch, constrain=look, lora=lora), run.training.z_loss, run.training.label_smoothing
-    )
+    loss_fn, _ = loss_functions(run, build(arch, constrain=look, lora=lora))
     loss, _ = loss_fn(state["params"], state["frozen"], state["carry"], batch, None)
     for place, fine in zip(places, seen, strict=True):
         if not fine:
             return f"output of {place}"
     if not bool(jnp.isfinite(loss)):
         return "loss"
-    gradient = accumulated(
-        loss_function(build(arch, lora=lora), run.training.z_loss, run.training.label_smoothing), 1
-    )
+    gradient = accumulated(loss_functions(run, build(arch, lora=lora))[0], 1)
     sums, _, _ = gradient(state["params"], state["frozen"], state["carry"], batch, None)
     for path, array in reversed(jax.tree_util.tree_leaves_with_path(sums)):
         if not bool(jnp.all(jnp.isfinite(array))):

@@ -20,8 +20,7 @@ from t2t.training import step as steps
 from t2t.training.layer_decay import depths, layer_decay
 from t2t.training.leaf_names import named_leaves
 from t2t.training.trainable import trained
-from t2t.wiring import r_drop
-from t2t.wiring.single import loss_function
+from t2t.wiring.choice import loss_functions
 
 
 class Programs(NamedTuple):
@@ -100,12 +99,7 @@ def build(run, devices: list | None = None) -> Programs:
     shapes = jax.tree.map(
         lambda s, place: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=place), shapes, layout
     )
-    terms = run.training.z_loss, run.training.label_smoothing
-    weight = run.training.r_drop
-    loss_fn = (
-        r_drop.loss_function(model, *terms, weight) if weight else loss_function(model, *terms)
-    )
-    plain_loss = loss_function(model, 0.0, 0.0)
+    loss_fn, plain_loss = loss_functions(run, model)
     step = steps.train_step(
         loss_fn,
         optimizer,

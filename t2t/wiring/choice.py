@@ -1,0 +1,22 @@
+"""Which wiring a run's objective and training settings ask for."""
+
+from collections.abc import Callable
+
+from t2t.models.transformer import Model
+from t2t.objectives.config import MaskedLM
+from t2t.wiring import masked, r_drop, single
+
+
+def loss_functions(run, model: Model) -> tuple[Callable, Callable]:
+    """Returns (what training differentiates, what held-out text is scored by), `loss_fn` both."""
+    terms = run.training.z_loss, run.training.label_smoothing
+    match run.objective:
+        case MaskedLM(pairs=pairs, pair_weight=weight):
+            weight = 0.0 if pairs == "none" else weight
+            return masked.loss_function(model, *terms, weight), masked.loss_function(
+                model, 0.0, 0.0, weight
+            )
+    plain = single.loss_function(model, 0.0, 0.0)
+    if run.training.r_drop:
+        return r_drop.loss_function(model, *terms, run.training.r_drop), plain
+    return single.loss_function(model, *terms), plain

@@ -1,0 +1,108 @@
+"""Packed and unpacked rows give the same loss a token, for every objective of running text."""
+
+import functools
+
+import jax
+import numpy as np
+import pytest
+
+from t2t.data.order import random_bits
+from t2t.data.vocabulary import Vocabulary, piece_marks
+from t2t.models.architecture import Architecture
+from t2t.models.transformer import build
+from t2t.objectives.config import (
+    DECODER,
+    ENCODER,
+    UL2,
+    CausalLM,
+    MaskedLM,
+    NGrams,
+    PrefixLM,
+    SpanCorruption,
+)
+from t2t.objectives.implementations import batch_shapes, implementation
+from t2t.wiring.choice import loss_functions
+
+PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[NLU]", "[NLG]", "[S2S]"]
+PIECES += [f"<{i}>" for i in range(40)] + ["."] + ["##s" if i % 3 else f"w{i}" for i in range(79)]
+NAMED = tuple((name, 5 + i) for i, name in enumerate(PIECES[5:8]))
+PLAIN = Vocabulary(
+    128, tuple(range(8, 48)), "", 0, 3, 1, cls_id=2, sep_id=3, mask_id=4, named=NAMED
+)
+MARKED = Vocabulary(
+    128, PLAIN.sentinels, "", 0, 3, 1, None, 2, 3, 4, NAMED, piece_marks(PIECES, PLAIN)
+)
+OBJECTIVES = [
+    SpanCorruption(64),
+    UL2(64, 64),
+    PrefixLM(64),
+    CausalLM(64),
+    MaskedLM(64),
+    MaskedLM(64, unit=NGrams(), pairs="sentence_order"),
+    MaskedLM(64, pairs="next_sentence"),
+]
+
+
+class _Training:
+    z_loss, label_smoothing, r_drop = 0.0, 0.0, 0.0
+
+
+class _Run:
+    training = _Training()
+
+    def __init__(self, objective):
+        self.objective = objective
+
+
+@functools.cache
+def model_of(suits: str):
+    layers = {"encoder_layers": 2, "decoder_layers": 2}
+    more = {}
+    if suits == ENCODER:
+        layers["decoder_layers"] = 0
+        more = {"token_types": 2, "pair_classes": 2, "head": "masked", "tied_embedding": True}
+    if suits == DECODER:
+        layers["encoder_layers"] = 0
+    if suits in (ENCODER, DECODER):
+        more |= {"learned_positions": 64, "relative_bias": "none", "norm": "layer"}
+    model = build(Architecture(128, 16, 2, 8, 32, **layers, **more))
+    params = model.init(jax.random.key(0))
+    return model, jax.tree.map(
+        lambda x: x + 0.1 * jax.random.normal(jax.random.key(x.size), x.shape), params
+    )
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda o: type(o).__name__)
+def test_packed_and_unpacked_rows_have_the_same_loss_a_token(objective):
+    rng = np.random.default_rng(0)
+    tokens = rng.integers(48, 128, 4000).astype(np.int32)
+    sizes = rng.integers(6, 17, 16)
+    starts, other = np.arange(16) * 50, (np.arange(16) * 50 + 2000, sizes)
+    module = implementation(objective)
+    more = {"other": other} if getattr(objective, "pairs", "") == "next_sentence" else {}
+
+    def losses(in_row, spoil=False):
+        batch = module.make_packed_batch(
+            objective,
+            MARKED,
+            tokens,
+            starts,
+            sizes,
+            np.asarray(in_row),
+            functools.partial(random_bits, 0, "test", np.arange(16)),
+            **more,
+        )
+        told = batch_shapes(objective, len(in_row), full=False)
+        del told["sample"]
+        assert told == jax.tree.map(lambda x: (x.shape, x.dtype.type), batch)
+        if spoil:  # as if examples of a row saw each other
+            for side in {"encoder", "decoder"} & set(batch):
+                batch[side]["segments"] = np.minimum(batch[side]["segments"], 1)
+        model, params = model_of(objective.suits)
+        loss_fn = jax.jit(loss_functions(_Run(objective), model)[1])
+        loss, (sums, _) = loss_fn({}, params, {}, batch, None)
+        return np.array([loss, *(sums[k] for k in sorted(sums))]) / float(sums["weight"])
+
+    alone, packed = losses([1] * 16), losses([2] * 8)
+    np.testing.assert_allclose(packed, alone, rtol=0, atol=1e-5)
+    assert abs(losses([2] * 8, spoil=True)[0] - alone[0]) > 1e-4
