@@ -14,6 +14,7 @@ from t2t.data.batches import Samples
 from t2t.data.feed import Feed
 from t2t.models.partition import join
 from t2t.monitoring import compile_cache
+from t2t.monitoring.goodput import Goodput
 from t2t.monitoring.metrics import MetricWriter, is_remote
 from t2t.monitoring.model_table import model_table, parameter_count
 from t2t.monitoring.profiler import Profile
@@ -46,7 +47,7 @@ def train(
     debug: run eagerly, and stop at the first value that is not finite, naming its layer.
     Raises: UserError for what was given, Failure for what broke; nothing saved before is lost.
     """
-    begun = time.monotonic()
+    begun, begun_at = time.monotonic(), time.time()
     last = run.training.steps
     # What is opened below is closed in the opposite order, however this ends.
     with contextlib.ExitStack() as opened:
@@ -115,7 +116,8 @@ def train(
         profile = opened.enter_context(
             Profile(run.monitoring.profile, os.path.join(workdir, "profile"), say)
         )
-        metrics = StepMetrics(run, programs.mesh.size, start, writer, progress, feed)
+        metrics = StepMetrics(run, hosts, programs.mesh.size, start, writer, progress, feed)
+        goodput = Goodput(workdir, start, begun_at, hosts.writes)
 
         def evaluate(step: int) -> dict[str, float]:
             """Scores held-out corpora and tasks, once a step; what a stop interrupts writes nothing."""
@@ -163,6 +165,7 @@ def train(
             watchdog.phase(f"step {step}")
             state, found = steps.train(state, batch)
             metrics.push(step, found, batch["targets"].shape[0])
+            goodput.seen(metrics.seconds)
             if step == start + 1:
                 jax.block_until_ready(found)
                 say(f"first step done {time.monotonic() - begun:.1f} s after the start")
@@ -178,11 +181,13 @@ def train(
                 with metrics.pause():  # no checkpoint stands for a step whose row is not written
                     writer.flush()
                     checkpoints.save(step, saved_part(state), record, scores)
+                goodput.saved(step, metrics.seconds)
             if leaving:
                 break
         metrics.read()
         watchdog.phase("finishing the last save", limited=False)
         checkpoints.wait()
+        say(goodput.describe())
 
         # ------------------------------------------------------------------------------- the end
         if step < last and not enough:

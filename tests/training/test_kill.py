@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 
+import jax
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
@@ -95,7 +96,12 @@ class Command:
 
 def hashes(workdir: pathlib.Path, step: int) -> dict[str, str]:
     """SHA-256 over a checkpoint's parameters, and over its optimizer state."""
-    state = ocp.PyTreeCheckpointer().restore(workdir / "checkpoints" / str(step) / "state")
+    reader, path = ocp.PyTreeCheckpointer(), workdir / "checkpoints" / str(step) / "state"
+    # Whole, and not on the devices that it was saved from, which may have been several hosts'.
+    whole = jax.tree.map(
+        lambda _: ocp.RestoreArgs(restore_type=np.ndarray), reader.metadata(path).item_metadata.tree
+    )
+    state = reader.restore(path, restore_args=whole)
     found = {}
     for part in ("params", "opt_state"):
         digest = hashlib.sha256()

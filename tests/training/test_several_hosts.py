@@ -114,6 +114,10 @@ def test_two_and_four_processes_train_as_one_does_and_read_each_others_checkpoin
     )
     assert_close(two.losses(), wanted)
     assert "blanks of eval/held_out filled in by the model" in said
+    assert "goodput" in said
+    late = [row for row in two.rows() if row["split"] == "train" and row["step"] > 3]
+    assert all(row["slowest_host"] in (0, 1) for row in late), "each has told of itself by then"
+    assert all(row["median_host_seconds"] <= row["slowest_host_seconds"] for row in late)
     changing = Run(tmp_path / "changing")
     for processes, devices, steps in ((4, 1, 3), (2, 1, 6), (1, 1, 9), (4, 1, 12)):
         said = changing.finished(processes, devices, f"--config.training.steps={steps}")
@@ -207,6 +211,31 @@ def test_another_configuration_on_one_host_is_found_before_anything_is_written(t
         ), said
         print(f"\nanother configuration: both ended {seconds:.1f} s after the start")
     assert not (run.workdir / "config.json").exists()
+
+
+def test_a_request_to_stop_while_compiling_ends_both_well_and_at_once(tmp_path):
+    run = Run(tmp_path / "run")
+    port = _two_free_ports()
+    environment = {**run.environment(1), "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cold")}
+    logs = [tmp_path / f"log-{i}" for i in range(2)]
+    started = []
+    for i, log in enumerate(logs):
+        command = [*T2T, *run.train, f"--coordinator=127.0.0.1:{port}", "--processes=2"]
+        with open(log, "w") as file:
+            started.append(
+                subprocess.Popen([*command, f"--process-id={i}"], stderr=file, env=environment)
+            )
+    _wait(started[0], lambda: "parameters on 2 x cpu" in logs[0].read_text())
+    begun = time.monotonic()
+    started[1].send_signal(signal.SIGTERM)
+    codes = [process.wait(60) for process in started]
+    print(f"\nSIGTERM while compiling: both ended after {time.monotonic() - begun:.1f} s")
+    assert codes == [0, 0], [log.read_text() for log in logs]
+    for log in logs:
+        assert re.search(
+            r"SIGTERM at host 1 of 2 \(.*\) before the first step: nothing new to save\n$",
+            log.read_text(),
+        )
 
 
 def test_a_host_that_never_starts_is_named_in_time(tmp_path):
