@@ -4,10 +4,21 @@ import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
-from t2t.interop import t5_kin
+from t2t.interop import bert_kin, gpt_kin, t5_kin
 from t2t.interop.stored_tensor import StoredTensor
 from t2t.models.architecture import Architecture
-from t2t.models.families import t5
+from t2t.models.families import (
+    albert,
+    bert,
+    distilbert,
+    electra,
+    ernie,
+    gpt2,
+    llama,
+    megatron_bert,
+    roberta,
+    t5,
+)
 from t2t.models.published_weight import PublishedWeight
 
 
@@ -21,6 +32,7 @@ class Family(NamedTuple):
     written_copies: Callable[[Architecture], dict[str, str]]
     legacy: dict[str, tuple[str, ...]]  # name -> older names of the same tensor
     ignored: tuple[str, ...]  # patterns of tensors that no network reads
+    renames: tuple[tuple[str, str], ...] = ()  # (pattern in an older name, what stands there now)
 
 
 def _t5_kin(name: str) -> Family:
@@ -35,9 +47,61 @@ def _t5_kin(name: str) -> Family:
     )
 
 
-FAMILIES: dict[str, Family] = {name: _t5_kin(name) for name in ("t5", "mt5", "umt5")}
+def _no_copies(arch: Architecture) -> dict[str, str]:
+    return {}
+
+
+def _bert_kin(name: str) -> Family:
+    return Family(
+        architecture=functools.partial(bert_kin.architecture, name),
+        config=functools.partial(bert_kin.config, name),
+        weights=_ENCODERS[name].huggingface_weights,
+        copies=functools.partial(bert_kin.copies, name),
+        written_copies=_no_copies,
+        legacy={},
+        ignored=bert_kin.IGNORED,
+        renames=bert_kin.RENAMES,
+    )
+
+
+_ENCODERS = {
+    "bert": bert,
+    "roberta": roberta,
+    "albert": albert,
+    "distilbert": distilbert,
+    "electra": electra,
+    "ernie": ernie,
+    "megatron-bert": megatron_bert,
+}
+FAMILIES: dict[str, Family] = {
+    **{name: _t5_kin(name) for name in ("t5", "mt5", "umt5")},
+    **{name: _bert_kin(name) for name in _ENCODERS},
+    "gpt2": Family(
+        architecture=gpt_kin.gpt2_architecture,
+        config=gpt_kin.gpt2_config,
+        weights=gpt2.huggingface_weights,
+        copies=gpt_kin.gpt2_copies,
+        written_copies=_no_copies,
+        legacy={},
+        ignored=gpt_kin.GPT2_IGNORED,
+        renames=gpt_kin.GPT2_RENAMES,
+    ),
+    "llama": Family(
+        architecture=gpt_kin.llama_architecture,
+        config=gpt_kin.llama_config,
+        weights=llama.huggingface_weights,
+        copies=gpt_kin.llama_copies,
+        written_copies=_no_copies,
+        legacy={},
+        ignored=gpt_kin.LLAMA_IGNORED,
+    ),
+}
 
 
 def family_of(arch: Architecture) -> str:
     """Returns the family whose class of theirs computes what `arch` does."""
+    if not arch.decoder_layers:
+        return bert_kin.family_of(arch)
+    if not arch.encoder_layers:
+        return "llama" if arch.rotary_base else "gpt2"
     return t5_kin.family_of(arch)

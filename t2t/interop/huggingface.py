@@ -112,6 +112,9 @@ def _family_name(config: dict, asked: str, where: str) -> str:
 
 
 def _take_legacy_names(tensors: dict[str, StoredTensor], family: Family) -> None:
+    for pattern, now in family.renames:
+        for name in [n for n in tensors if re.search(pattern, n)]:
+            tensors[re.sub(pattern, now, name)] = tensors.pop(name)
     for name in [n for n in tensors if any(re.fullmatch(p, n) for p in family.ignored)]:
         del tensors[name]
     for name, older in family.legacy.items():
@@ -154,8 +157,9 @@ def write_directory(
         tensors[copy] = tensors[original]
     widest = max((t.dtype for t in tensors.values()), key=lambda kind: kind.itemsize)
     _write_json(path, CONFIG, known.config(arch, widest.name))
-    start = {"decoder_start_token_id": 0, "eos_token_id": 1, "pad_token_id": 0}
-    _write_json(path, "generation_config.json", start)
+    if arch.encoder_layers and arch.decoder_layers:
+        start = {"decoder_start_token_id": 0, "eos_token_id": 1, "pad_token_id": 0}
+        _write_json(path, "generation_config.json", start)
     if tokenizer is not None:
         huggingface_tokenizer.write(path, tokenizer)
     safetensors_files.write(path, tensors, shard_bytes, say)

@@ -25,7 +25,11 @@ DTYPES = {
 _FLOATS = {*DTYPES.values(), np.dtype(np.float64)}
 _SHOWN = 20
 # The leaves with an entry a token, and which axis that is.
-_VOCABULARY_AXES: dict[Path, int] = {("token_embedding", "table"): 0, ("lm_head", "kernel"): 1}
+_VOCABULARY_AXES: dict[Path, int] = {
+    ("token_embedding", "table"): 0,
+    ("lm_head", "kernel"): 1,
+    ("vocabulary_bias", "bias"): 0,
+}
 
 
 @dataclass(frozen=True)

@@ -19,3 +19,21 @@ class PublishedWeight(NamedTuple):
     part: tuple[int, int] | None = None
     # This axis of theirs and the next, (heads, head_dim), are one of ours (XLNet's raw tensors).
     heads_axis: int | None = None
+
+
+def affine(
+    name: str, path: tuple[str, ...], layer: int | None = None, transposed: bool = True
+) -> list[PublishedWeight]:
+    """Their linear layer with a bias: `name.weight` and `name.bias`."""
+    return [
+        PublishedWeight(f"{name}.weight", (*path, "kernel"), layer, transposed),
+        PublishedWeight(f"{name}.bias", (*path, "bias"), layer),
+    ]
+
+
+def normed(name: str, path: tuple[str, ...], layer: int | None = None) -> list[PublishedWeight]:
+    """Their layer norm: `name.weight` and `name.bias`."""
+    return [
+        PublishedWeight(f"{name}.weight", (*path, "scale"), layer),
+        PublishedWeight(f"{name}.bias", (*path, "bias"), layer),
+    ]

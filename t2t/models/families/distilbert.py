@@ -1,0 +1,41 @@
+"""DistilBERT (Sanh et al. 2019): half of BERT's layers, without segment types and pairs."""
+
+from t2t.models.architecture import Architecture
+from t2t.models.families import bert
+from t2t.models.families.t5 import size_of
+from t2t.models.published_weight import PublishedWeight, affine, normed
+
+SIZES = {"base": (6, 768, 12)}
+VOCABULARY = bert.VOCABULARY
+
+
+def architecture(size: str, **changes) -> Architecture:
+    """Six layers of BERT base."""
+    axes = {"token_types": 0, "pair_classes": 0}
+    return bert.encoder(*size_of(SIZES, "distilbert", size), **{**axes, **changes})
+
+
+def huggingface_weights(arch: Architecture) -> list[PublishedWeight]:
+    """All tensors of DistilBertForMaskedLM, without tied copies."""
+    weights = [
+        *bert.embeddings("distilbert", arch),
+        *affine("vocab_transform", ("masked_head", "dense")),
+        *normed("vocab_layer_norm", ("masked_head", "norm")),
+        PublishedWeight("vocab_projector.bias", ("vocabulary_bias", "bias")),
+    ]
+    parts = {
+        "attention.q_lin": ("self_attention", "query"),
+        "attention.k_lin": ("self_attention", "key"),
+        "attention.v_lin": ("self_attention", "value"),
+        "attention.out_lin": ("self_attention", "out"),
+        "ffn.lin1": ("feed_forward", "wi"),
+        "ffn.lin2": ("feed_forward", "wo"),
+    }
+    norms = {"sa_layer_norm": "post_attention_norm", "output_layer_norm": "post_feed_forward_norm"}
+    for i in range(arch.encoder_layers):
+        there, ours = f"distilbert.transformer.layer.{i}", ("encoder", "layers")
+        for name, path in parts.items():
+            weights += affine(f"{there}.{name}", (*ours, *path), i)
+        for name, norm in norms.items():
+            weights += normed(f"{there}.{name}", (*ours, norm), i)
+    return weights
