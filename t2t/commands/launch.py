@@ -1,10 +1,11 @@
 """`t2t launch JOB.toml`: start a run on TPU VMs, Kubernetes, SLURM or this machine."""
 
 import shlex
+import signal
 import subprocess
 import sys
 
-from t2t.errors import Failure, UserError
+from t2t.errors import Failure, Interrupted, UserError
 
 
 def add_arguments(parser) -> None:
@@ -36,14 +37,32 @@ def execute(options, overrides) -> None:
     for note in notes:
         print(note, file=sys.stderr, flush=True)
     try:
-        # A terminal's Ctrl-C goes to the whole group; what was started handles it.
-        done = subprocess.run(what.command, input=what.text.encode() or None, check=False)
+        code = _run(what.command, what.text)
     except FileNotFoundError:
         raise UserError(
             f"{what.command[0]}: is not installed on this machine; --dry-run prints what to submit "
             "elsewhere"
         ) from None
-    if done.returncode == 2:
+    if code == 2:
         raise UserError(f"{what.command[0]} refused it (see above)")
-    if done.returncode:
-        raise Failure(f"{what.command[0]} ended with exit code {done.returncode} (see above)")
+    if code == Interrupted.code:
+        raise Interrupted("stopped before its end, with everything saved; the same command goes on")
+    if code:
+        raise Failure(f"{what.command[0]} ended with exit code {code} (see above)")
+
+
+def _run(command: list[str], text: str) -> int:
+    """Runs a command to its end, however long it takes to leave once it is asked to."""
+    started = subprocess.Popen(command, stdin=subprocess.PIPE if text else None)
+
+    def hand_on(number: int, _frame) -> None:
+        if number == signal.SIGTERM:  # a terminal's Ctrl-C goes to the whole group by itself
+            started.send_signal(number)
+
+    old = {n: signal.signal(n, hand_on) for n in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        started.communicate(text.encode() or None)
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+    return started.returncode

@@ -115,19 +115,22 @@ class Watchdog:
 
     def __init__(self, seconds: float, stream=None, hosts: Hosts = Alone()):  # noqa: B008
         self._seconds, self._stream, self._hosts = seconds, stream or sys.stderr, hosts
-        self.last, self._since = "start", time.monotonic()
+        self.last, self._since, self._fatal = "start", time.monotonic(), False
         self._done = threading.Event()
         self._thread = None
         if seconds > 0:
             self._thread = threading.Thread(target=self._watch, daemon=True, name="watchdog")
             self._thread.start()
 
-    def phase(self, name: str, limited: bool = True) -> None:
+    def phase(self, name: str, limited: bool = True, fatal: bool = True) -> None:
         """Notes that a new phase began; this is also the sign of life.
 
         limited: False where a phase may rightly take any time (preparing text, writing to disk).
+        fatal: False where one that takes long is said, but several hosts go on (compiling).
         """
-        self.last, self._since = name, time.monotonic() if limited else math.inf
+        self.last, self._since, self._fatal = name, time.monotonic(), fatal
+        if not limited:
+            self._since = math.inf
         self._hosts.phase(name)
 
     def watched(self, name: str, items: Iterable) -> Iterator:
@@ -147,7 +150,8 @@ class Watchdog:
                     flush=True,
                 )
                 faulthandler.dump_traceback(file=self._stream, all_threads=True)
-                self._hosts.late(self.last, self._seconds)
+                if self._fatal:
+                    self._hosts.late(self.last, self._seconds)
                 self._since = time.monotonic()  # once per period, not once per look
 
     def __enter__(self) -> "Watchdog":

@@ -9,6 +9,7 @@ from t2t.data import prepare, source_config, tokenizers
 from t2t.data.batches import Samples, evaluation_samples, training_samples
 from t2t.data.corpus_rows import CorpusRows
 from t2t.data.pairs import Pairs
+from t2t.data.storage import locked
 from t2t.data.tokenizer_config import RunTokenizer, Trained
 from t2t.data.tokenizer_files import kept
 from t2t.data.vocabulary import piece_marks
@@ -129,6 +130,8 @@ def open_tokenizer(run, say: Callable[[str], None], workdir: str = "") -> tokeni
     sources = tuple(opened(corpus.source) for corpus in run.data.train.corpora)
     path = tokenizer_training.trained_path(cache_folder(run), run.tokenizer, sources)
     if not os.path.exists(path):
-        say(f"training a vocabulary of {run.tokenizer.vocabulary_size:,} pieces")
-        tokenizer_training.train_on(run.tokenizer, sources, path)
+        with locked(os.path.dirname(path)):  # of processes that start together one trains it
+            if not os.path.exists(path):
+                say(f"training a vocabulary of {run.tokenizer.vocabulary_size:,} pieces")
+                tokenizer_training.train_on(run.tokenizer, sources, path)
     return tokenizers.load(run.tokenizer, path)

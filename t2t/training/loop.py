@@ -84,7 +84,7 @@ def train(
         judge = task_judge(run, programs, inputs, workdir, stop, watchdog)
 
         # ---------------------------------------------------------------- state: new or restored
-        watchdog.phase("restoring or initialising")
+        watchdog.phase("restoring or initialising", fatal=False)
         checkpoints = open_checkpoints(f"{workdir}/checkpoints", run.checkpoints)
         opened.callback(checkpoints.close)
         start, state, begun_with = first_state(run, programs, inputs, checkpoints, workdir, say)
@@ -100,7 +100,7 @@ def train(
         feed = opened.enter_context(_feed(run, programs, samples, start, max(start, last)))
 
         # --------------------------------------------------------------------------- compilation
-        watchdog.phase("compiling")
+        watchdog.phase("compiling", fatal=False)
         compile_seconds = steps.wait(stop)
         hosts.meet("compiled")
         if stop:

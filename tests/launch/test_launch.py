@@ -4,8 +4,11 @@ import os
 import pathlib
 import re
 import shlex
+import shutil
+import signal
 import subprocess
 import sys
+import time
 import tomllib
 
 import jsonschema
@@ -291,12 +294,15 @@ def pretend(tmp_path, monkeypatch):
     """Returns a function: (command, script) puts a command before the real one; its calls are kept."""
     folder = tmp_path / "bin"
     folder.mkdir()
-    # Only these, and the system's: nothing that could reach a real cloud is found.
-    monkeypatch.setenv("PATH", f"{folder}:/bin")
+    # Only these and the plainest tools: nothing that could reach a real cloud or cluster is found.
+    for tool in ("cat", "date", "head", "mktemp", "rm", "sed", "sleep", "touch"):
+        (folder / tool).symlink_to(shutil.which(tool))
+    monkeypatch.setenv("PATH", str(folder))
 
     def put(command: str, body: str) -> pathlib.Path:
         calls = tmp_path / f"{command}.calls"
         file = folder / command
+        file.unlink(missing_ok=True)
         file.write_text(f'#!/bin/bash\necho "$@" >> {calls}\n{body}\n')
         file.chmod(0o755)
         return calls
@@ -380,6 +386,38 @@ def test_dry_run_prints_exactly_what_is_submitted(tmp_path, pretend, capsys):
     assert (tmp_path / "given").read_text() == rest
     pretend("kubectl", "exit 1")
     assert main(["launch", str(file)]) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_was_started_is_waited_for_when_it_is_asked_to_stop(number, tmp_path, pretend):
+    """As a local run, which saves first: it takes a second, and ends with 75."""
+    file = tmp_path / "job.toml"
+    file.write_text(
+        'name = "a"\ncommand = ["train", "--workdir=/r"]\n[where]\nclass = "Slurm"\nnodes = 1\n'
+    )
+    there = tmp_path / "there"
+    pretend(
+        "sbatch",
+        f"trap 'sleep 1; echo saved; exit 75' INT TERM\ncat > /dev/null; touch {there}\n"
+        "for i in {1..100}; do sleep 0.1; done",
+    )
+    started = subprocess.Popen(
+        [sys.executable, "-m", "t2t.cli", "launch", str(file)],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+    while not there.exists():
+        assert started.poll() is None
+        time.sleep(0.02)
+    if number == signal.SIGINT:
+        os.killpg(started.pid, number)  # as a terminal does
+    else:
+        started.send_signal(number)
+    said, _ = started.communicate(timeout=30)
+    assert (started.returncode, said) == (75, "saved\n")
 
 
 def test_a_launcher_that_is_not_there_is_said(tmp_path, pretend, capsys):

@@ -32,3 +32,28 @@ def test_a_watchdog_of_zero_seconds_watches_nothing():
     dog = Watchdog(0, log)
     dog.close()
     assert log.getvalue() == ""
+
+
+class _Told:
+    """Hosts that only listen."""
+
+    def __init__(self):
+        self.phases, self.ended = [], []
+
+    def phase(self, name):
+        self.phases.append(name)
+
+    def late(self, phase, seconds):
+        self.ended.append((phase, seconds))
+
+
+def test_of_several_hosts_a_step_that_takes_too_long_ends_all_and_compiling_does_not():
+    hosts = _Told()
+    with open(os.devnull, "w") as log, Watchdog(0.2, log, hosts) as dog:
+        dog.phase("compiling", fatal=False)
+        time.sleep(0.5)
+        assert hosts.ended == []
+        dog.phase("step 7")
+        time.sleep(0.5)
+    assert hosts.phases == ["compiling", "step 7"]
+    assert hosts.ended and set(hosts.ended) == {("step 7", 0.2)}
