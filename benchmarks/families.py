@@ -21,6 +21,7 @@ import sys
 from benchmarks import results
 
 FAMILIES = ("t5_1_0", "t5_1_1", "mt5", "umt5", "byt5", "ul2", "lm_adapt")
+FAMILIES += ("bert", "roberta", "albert", "megatron_bert", "gpt2", "gpt3", "megatron_gpt", "llama")
 HELD_OUT = "books_held_out"
 HEAD = ("family", "parameters", "blind", "before", "after", "tokens/s", "GFLOP/step")
 

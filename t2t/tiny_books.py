@@ -14,8 +14,8 @@ from t2t.objectives.config import Objective
 from t2t.run import Run
 from t2t.training.checkpoint_config import Checkpoints
 from t2t.training.config import Evaluation, Monitoring, Training
-from t2t.training.optimizer_config import AdamWScale, Optimizer
-from t2t.training.schedule_config import Cosine, Schedule
+from t2t.training.optimizer_config import AdamW, AdamWScale, Optimizer
+from t2t.training.schedule_config import Cosine, Linear, Schedule
 
 BOOKS = "../shared/data/corpora/books.validation.jsonl.gz"
 STEPS = 800
@@ -26,6 +26,8 @@ VOCABULARY = {"vocab_size": 4224}  # 4,000 pieces, sentinels and special tokens
 # Relative to each parameter's own size, so that one rate serves T5's large initial embeddings too.
 ADAM = AdamWScale()
 RATE = Cosine(peak=0.03, warmup_steps=50, final=1e-5)
+# For families whose parameters all begin small.
+PLAIN = {"optimizer": AdamW(epsilon=1e-6), "schedule": Linear(peak=2e-3, warmup_steps=50)}
 
 
 def tiny_books(

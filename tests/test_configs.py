@@ -25,6 +25,16 @@ TINY = (
     + 2 * 32 * 4
     + 2 * 256
 )
+BERTS_AND_GPTS = (
+    "bert",
+    "roberta",
+    "albert",
+    "megatron_bert",
+    "gpt2",
+    "gpt3",
+    "megatron_gpt",
+    "llama",
+)
 FAMILIES = {m.__name__.rpartition(".")[2]: sizes for m, sizes in PUBLISHED.items()}
 PARAMETERS = {
     **{f"{'t5_1_0' if f == 't5' else f}:{s}": n for f, sizes in FAMILIES.items() for s, n in sizes.items()},
@@ -36,6 +46,15 @@ PARAMETERS = {
     "finetune:sst2_sentences": FAMILIES["t5_1_1"]["small"],
     # The T5 1.1 that is adapted.
     **{f"lm_adapt:{s}": n for s, n in FAMILIES["t5_1_1"].items()},
+    # Counted by tests/models.
+    **dict.fromkeys(("bert:base", "bert:large", "roberta:base", "roberta:large"), None),
+    **{f"albert:{s}": None for s in ("base", "large", "xlarge", "xxlarge")},
+    **{f"gpt2:{s}": None for s in ("small", "medium", "large", "xl")},
+    **{f"gpt3:{s}": None for s in ("small", "medium", "large", "xl", "2.7b", "6.7b", "13b", "175b")},
+    **{f"megatron_gpt:{s}": None for s in ("355m", "2.5b", "8.3b", "turing")},
+    **{f"megatron_bert:{s}": None for s in ("345m", "1.3b", "3.9b")},
+    **{f"llama:{s}": None for s in ("7b", "13b", "65b")},
+    **{f"{f}:tiny": None for f in BERTS_AND_GPTS},
     **{f"{f}:tiny": None for f in ("t5_1_0", "t5_1_1", "mt5", "umt5", "byt5", "ul2", "lm_adapt")},
     "quickstart": None,  # sizes of our own
     "overfit": None,

@@ -7,17 +7,18 @@ import numpy as np
 
 
 def score(evaluate: Callable, state: dict, batches: Iterable, stop=None) -> dict[str, float]:
-    """Returns mean `loss` per target token, `accuracy` and `weight` over all batches.
+    """Returns mean `loss` per target token, `accuracy` and `weight` over all batches, and the means of
+    what else the loss function sums.
 
     At most one batch is in flight ahead of the one being read. stop: checked between batches;
     when it becomes true the result is an empty dict.
     """
-    totals = {"loss": 0.0, "correct": 0.0, "weight": 0.0}
+    totals: dict[str, float] = {}
     pending = None
 
     def add(sums) -> None:
-        for name, value in jax.device_get({k: sums[k] for k in totals}).items():
-            totals[name] += float(value)
+        for name, value in jax.device_get(sums).items():
+            totals[name] = totals.get(name, 0.0) + float(value)
 
     for batch in batches:
         sums = evaluate(state["params"], state["frozen"], state["carry"], batch)
@@ -29,11 +30,15 @@ def score(evaluate: Callable, state: dict, batches: Iterable, stop=None) -> dict
             return {}
     if pending is not None:
         add(pending)
-    weight = max(totals["weight"], 1.0)
+    counted, correct = totals.pop("weight", 0.0), totals.pop("correct", 0.0)
+    weight = max(counted, 1.0)
+    totals.pop("z_loss", None)
+    means = {name: total / weight for name, total in totals.items()}
     return {
-        "loss": totals["loss"] / weight,
-        "accuracy": totals["correct"] / weight,
-        "weight": totals["weight"],
+        **means,
+        "loss": means.get("loss", 0.0),
+        "accuracy": correct / weight,
+        "weight": counted,
     }
 
 

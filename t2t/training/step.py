@@ -82,7 +82,7 @@ def train_step(
     added, `z_loss`, `accuracy`, `weight` (target tokens), `grad_norm` (before clipping),
     `update_norm`, `param_norm` (after the step), `learning_rate`, `tokens` (not padding), `skipped`
     (1 where the loss, a gradient or the update was not finite: parameters and optimizer state stay
-    as they were, the step is counted).
+    as they were, the step is counted); and what else `loss_fn` sums, over the weight.
     """
     gradients_of = accumulated(loss_fn, microbatches)
 
@@ -124,6 +124,11 @@ def train_step(
             "skipped": 1.0 - finite,
             "tokens": real_tokens(batch),
         }
+        # What else a wiring tells of, by its own name (the loss of pairs of segments).
+        more = metrics.keys() - {"loss", "z_loss", "correct", "weight"}
+        report |= {name: metrics[name] / weight for name in more}
+        more = metrics.keys() - {"loss", "z_loss", "correct", "weight"}
+        report |= {name: metrics[name] / weight for name in more}
         return new_state, {k: jnp.asarray(v, jnp.float32) for k, v in report.items()}
 
     return step

@@ -95,7 +95,8 @@ class StepMetrics:
         self._progress.update(step, values["loss"], self._tokens / seconds)
         if step % self._run.monitoring.log_every and step != self._run.training.steps:
             return
-        row = {name: values[name] for name in WRITTEN} | {
+        more = values.keys() - {*WRITTEN, "weight", "skipped", "tokens"}
+        row = {name: values[name] for name in (*WRITTEN, *sorted(more))} | {
             "skipped": int(values["skipped"]),
             "tokens_per_second": self._tokens / seconds,
             "step_seconds": seconds / steps,

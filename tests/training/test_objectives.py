@@ -86,6 +86,8 @@ def test_it_learns_and_says_so(name, text, tmp_path, capsys):
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     held_out = [row["loss"] for row in rows if row["split"] == "eval/held_out"]
     assert len(held_out) == 2 and held_out[1] < held_out[0] - 0.5
+    if RUNS[name][1] is ENCODER:
+        assert all(0 <= row["pair_accuracy"] <= 1 and row["pair_loss"] > 0 for row in rows)
     shown = capsys.readouterr().err
     assert "best predictor that cannot see the input" in shown
     assert ("inputs exchanged" in shown) == ("bert" in name)

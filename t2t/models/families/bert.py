@@ -23,7 +23,7 @@ def architecture(size: str, **changes) -> Architecture:
     return encoder(*size_of(SIZES, "bert", size), **changes)
 
 
-def encoder(layers: int, d_model: int, heads: int, **changes) -> Architecture:
+def encoder(layers: int, d_model: int, heads: int, /, **changes) -> Architecture:
     """A post-norm encoder with learned positions, erf GELU and BERT's heads."""
     arch = Architecture(
         vocab_size=30592,

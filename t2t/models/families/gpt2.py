@@ -21,7 +21,7 @@ def architecture(size: str, **changes) -> Architecture:
     return decoder(*size_of(SIZES, "gpt2", size), **changes)
 
 
-def decoder(layers: int, d_model: int, heads: int, **changes) -> Architecture:
+def decoder(layers: int, d_model: int, heads: int, /, **changes) -> Architecture:
     """A pre-norm decoder with learned positions and tanh GELU."""
     arch = Architecture(
         vocab_size=50304,
