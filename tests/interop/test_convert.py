@@ -175,9 +175,9 @@ def test_what_is_wrong_is_one_line(capsys, tmp_path):
     assert "is not a whole safetensors file" in convert(tmp_path / "hf", to, "--to=t2t")
     line = refused(capsys, "generate", f"--workdir={tmp_path / 'hf'}")
     assert "is not a whole safetensors file" in line
-    (tmp_path / "hf" / "config.json").write_text(json.dumps({**CONFIG, "model_type": "gpt2"}))
-    assert "family 'gpt2'" in convert(tmp_path / "hf", to, "--to=t2t")
-    assert "family 'gpt2'" in refused(capsys, "generate", f"--workdir={tmp_path / 'hf'}")
+    (tmp_path / "hf" / "config.json").write_text(json.dumps({**CONFIG, "model_type": "bloom"}))
+    assert "family 'bloom'" in convert(tmp_path / "hf", to, "--to=t2t")
+    assert "family 'bloom'" in refused(capsys, "generate", f"--workdir={tmp_path / 'hf'}")
 
 
 PEAK = """

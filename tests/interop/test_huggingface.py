@@ -138,7 +138,7 @@ def test_what_does_not_fit_is_listed_by_name(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"model_type": "bert"}, "is a model of family 'bert'; t2t reads t5, mt5, umt5"),
+        ({"model_type": "bloom"}, "is a model of family 'bloom'; t2t reads t5, mt5, umt5, bert"),
         ({"model_type": "umt"}, "(did you mean 'umt5'?)"),
         ({"feed_forward_proj": "gated-tanh"}, "feed_forward_proj is 'gated-tanh'"),
         ({"d_model": None}, "d_model is None"),
