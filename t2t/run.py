@@ -43,7 +43,8 @@ _NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EE
 # What may differ between a run and its resumption. Nothing here changes what a parameter means or
 # which sample has which number.
 RESUMABLE = (
-    r"training\.(steps|bad_steps|watchdog_seconds|accumulation|deterministic)",
+    r"training\.(steps|bad_steps|watchdog_seconds|accumulation|deterministic|loss_tokens|device_flags)",
+    r"training\.compiler_flags(\[.*)?",
     r"training\.early_stopping(\..*)?",
     r"evaluation\..*",
     r"monitoring\..*",
@@ -136,7 +137,7 @@ def _check_mesh(run: Run, sizes: dict[str, int]) -> None:
             axis = next((a for a in axes if sizes[a] > 1), axes[0])
             raise UserError(
                 f"config.mesh.{axis}: {' * '.join(axes)} = {parts} does not divide "
-                f"{count} {what} (config.{key})"
+                f"{count} {what} (config.{key}); {_instead(count, parts, axes)}"
             )
 
     rows = ("replica", "data", "fsdp")
@@ -158,6 +159,15 @@ def _check_mesh(run: Run, sizes: dict[str, int]) -> None:
     divides(inputs, ("context",), "objective.inputs_length", "input positions")
     if run.objective.suits != ENCODER:  # there targets are gathered positions, which are not split
         divides(targets, ("context",), "objective.targets_length", "target positions")
+
+
+def _instead(count: int, parts: int, axes: tuple[str, ...]) -> str:
+    """What to set where `parts` do not divide `count`: the axis, or what is counted."""
+    if len(axes) == 1:
+        below = max(n for n in range(1, min(parts, count) + 1) if count % n == 0)
+        return f"set {axes[0]} to {below}, or a multiple of {parts} there"
+    low, high = count // parts * parts, -(-count // parts) * parts
+    return f"take {f'{low} or ' if low else ''}{high} there, or smaller axes"
 
 
 def check_devices(run: Run, devices: int) -> None:
@@ -346,5 +356,13 @@ def open_directory(run: Run, workdir: str, writes: bool = True) -> dict:
     """
     check_directory(run, workdir)
     if writes:
-        save(run, workdir, {"versions": versions(), "hardware": hardware()})
+        import jax
+
+        from t2t.parallel import compiler_flags
+
+        flags = compiler_flags.for_devices(
+            jax.devices(), run.training.device_flags, run.training.compiler_flags
+        )
+        around = {"versions": versions(), "hardware": hardware(), "compiler_flags": flags}
+        save(run, workdir, around)
     return {"config": schema.to_json(run), "versions": versions()}

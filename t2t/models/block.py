@@ -17,7 +17,7 @@ from t2t.models.attention import (
 from t2t.models.dropout import dropout, shared_axes, split_key
 from t2t.models.feed_forward import FeedForward
 from t2t.models.norms import norm
-from t2t.models.parameters import Declare
+from t2t.models.parameters import Constrain, Declare
 from t2t.models.positions import RelativeBias
 
 
@@ -52,6 +52,7 @@ class Block(nnx.Module):
         arch: Architecture,
         declare: Declare,
         decoder: bool,
+        constrain: Constrain,
         attention: AttentionFunction,
         cross: bool,
     ):
@@ -72,7 +73,7 @@ class Block(nnx.Module):
             self.cross_attention = Attention(arch, declare, attention)
             self.post_cross_attention_norm = here("after")
         self.pre_feed_forward_norm = here("before")
-        self.feed_forward = FeedForward(arch, declare)
+        self.feed_forward = FeedForward(arch, declare, constrain)
         self.post_feed_forward_norm = here("after")
 
     def __call__(

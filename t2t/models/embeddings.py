@@ -6,8 +6,7 @@ from flax import nnx
 
 from t2t.models.architecture import Architecture
 from t2t.models.initialization import initializer
-from t2t.models.parameters import Declare, product_gradients, wide
-from t2t.models.stack import Constrain
+from t2t.models.parameters import Constrain, Declare, product_gradients, wide
 
 
 class Embedding(nnx.Module):
@@ -26,12 +25,14 @@ class Embedding(nnx.Module):
         """[B, T] -> [B, T, E], or [T] -> [T, E].
 
         The table is made whole along `embed` before it is read: rows read from columns that are
-        split like the batch would have to be copied to every device to be split by row.
+        split like the batch would have to be copied to every device to be split by row. The rows read
+        are first laid out as the tokens are, so that the gradient stays split along `vocab`.
         """
         table = constrain(self.table[...], (self.axis, "embed"))
         x = table[tokens].astype(self.dtype)
-        # Positions that are the same for all rows have no batch axis.
-        return constrain(x, ("batch", "length", "embed")) if x.ndim == 3 else x
+        if x.ndim == 2:  # positions that are the same for all rows
+            return x
+        return constrain(constrain(x, ("batch", "tokens", "embed")), ("batch", "length", "embed"))
 
 
 @jax.custom_vjp

@@ -6,7 +6,7 @@ from flax import nnx
 from t2t.models.architecture import Architecture
 from t2t.models.dropout import dropout, shared_axes
 from t2t.models.initialization import initializer, residual_initializer
-from t2t.models.parameters import Declare, Linear, fan_in_truncated
+from t2t.models.parameters import Constrain, Declare, Linear, fan_in_truncated
 
 ACTIVATIONS = {
     "relu": jax.nn.relu,
@@ -19,7 +19,7 @@ ACTIVATIONS = {
 class FeedForward(nnx.Module):
     """act(x W_i) W_o, or (act(x W_i0) * x W_i1) W_o when gated (GLU variants, arXiv:2002.05202)."""
 
-    def __init__(self, arch: Architecture, declare: Declare):
+    def __init__(self, arch: Architecture, declare: Declare, constrain: Constrain):
         first = initializer(arch, fan_in_truncated)
 
         def linear(inputs, outputs, axes, init):
@@ -28,6 +28,7 @@ class FeedForward(nnx.Module):
         self.gated = arch.gated
         self.activation = arch.activation
         self.rate = arch.dropout
+        self.constrain = constrain
         if arch.gated:
             self.wi_0 = linear(arch.d_model, arch.d_ff, ("embed", "mlp"), first)
             self.wi_1 = linear(arch.d_model, arch.d_ff, ("embed", "mlp"), first)
@@ -43,6 +44,7 @@ class FeedForward(nnx.Module):
             hidden = activation(self.wi_0(x, dropout_key)) * self.wi_1(x, dropout_key)
         else:
             hidden = activation(self.wi(x, dropout_key))
+        hidden = self.constrain(hidden, ("batch", "length", "mlp"))
         return self.wo(
             dropout(hidden, self.rate, dropout_key, shared_axes=self.shared_axes), dropout_key
         )

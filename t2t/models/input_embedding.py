@@ -8,8 +8,7 @@ from t2t.models.architecture import Architecture
 from t2t.models.embeddings import Embedding
 from t2t.models.initialization import initializer
 from t2t.models.norms import norm
-from t2t.models.parameters import Declare, Linear, fan_in_truncated
-from t2t.models.stack import Constrain
+from t2t.models.parameters import Constrain, Declare, Linear, fan_in_truncated
 
 
 def add_tables(network: nnx.Module, arch: Architecture, declare: Declare) -> None:

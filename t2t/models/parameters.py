@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 Initializer = Callable[[jax.Array, tuple[int, ...], jnp.dtype], jax.Array]
+Constrain = Callable[[jax.Array, tuple[str | None, ...]], jax.Array]
 
 
 class Declare:

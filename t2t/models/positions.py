@@ -1,5 +1,7 @@
 """T5's relative position bias: a learned scalar per head and bucket of the distance key - query."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +9,9 @@ from flax import nnx
 
 from t2t.models.architecture import Architecture
 from t2t.models.parameters import Declare
+
+# The most devices that the rows of a bias are laid out on without copies of others' (a power of 2).
+_BLOCKS = 64
 
 
 def relative_bucket(
@@ -66,10 +71,17 @@ def toeplitz(diagonals: jax.Array, rows: int, columns: int) -> jax.Array:
     """[H, rows + columns - 1] -> [H, rows, columns] with out[r, c] = diagonals[c - r + rows - 1].
 
     Repeat the padded vector once a row, then read it back with rows one shorter: each row starts
-    one step earlier. Only copies, so the gradient is a sum over rows and never a scatter.
+    one step earlier. Only copies, so the gradient is a sum over rows and never a scatter. Made in
+    blocks of rows, for where rows are sharded: no device lays out another's.
     """
-    heads, period = diagonals.shape[0], rows + columns
-    padded = jnp.pad(diagonals, ((0, 0), (0, 1)))
-    flat = jnp.broadcast_to(padded[:, None], (heads, rows, period)).reshape(heads, -1)
-    skewed = flat[:, : rows * (period - 1)].reshape(heads, rows, period - 1)
-    return skewed[:, :, rows - 1 :]
+    heads, blocks = diagonals.shape[0], math.gcd(rows, _BLOCKS)
+    inside, period = rows // blocks, rows // blocks + columns
+    parts = [
+        jax.lax.slice_in_dim(diagonals, begin, begin + period - 1, axis=1)
+        for begin in range(rows - inside, -1, -inside)
+    ]
+    padded = jnp.pad(jnp.stack(parts, axis=1), ((0, 0), (0, 0), (0, 1)))
+    flat = jnp.broadcast_to(padded[:, :, None], (heads, blocks, inside, period))
+    flat = flat.reshape(heads, blocks, -1)[:, :, : inside * (period - 1)]
+    skewed = flat.reshape(heads, blocks, inside, period - 1)[..., inside - 1 :]
+    return skewed.reshape(heads, rows, columns)

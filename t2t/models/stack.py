@@ -1,7 +1,5 @@
 """A tower of equal layers, stored stacked, applied by a scan or a Python loop."""
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -11,10 +9,8 @@ from t2t.models.attention import AttentionFunction, KeyValues
 from t2t.models.block import Block, LayerCache, Surroundings
 from t2t.models.dropout import dropout, shared_axes, split_key
 from t2t.models.norms import norm
-from t2t.models.parameters import Declare
+from t2t.models.parameters import Constrain, Declare
 from t2t.models.positions import RelativeBias
-
-Constrain = Callable[[jax.Array, tuple[str, ...]], jax.Array]
 
 _REMAT_POLICIES = {
     "dots": jax.checkpoint_policies.checkpoint_dots_with_no_batch_dims,
@@ -36,7 +32,9 @@ class Stack(nnx.Module):
     ):
         cross = decoder and arch.encoder_layers > 0
         self.stored = arch.layer_groups or layers
-        self.layers = Block(arch, declare.stacked(self.stored), decoder, attention, cross)
+        self.layers = Block(
+            arch, declare.stacked(self.stored), decoder, constrain, attention, cross
+        )
         self.shared_bias = arch.relative_bias == "shared"
         if self.shared_bias:
             self.relative_bias = RelativeBias(arch, declare, bidirectional=not decoder)

@@ -17,8 +17,8 @@ from t2t.models.heads import add_heads, vocabulary_logits
 from t2t.models.input_embedding import add_tables, embed
 from t2t.models.lora import add_adapters
 from t2t.models.lora_config import LoRA
-from t2t.models.parameters import Declare
-from t2t.models.stack import Constrain, Stack
+from t2t.models.parameters import Constrain, Declare
+from t2t.models.stack import Stack
 
 Params = dict[str, Any]
 _ADAPTERS = 2**31  # folded into the key: no parameter of the model itself has that number

@@ -52,16 +52,16 @@ def make_mesh(
     devices = jax.devices() if devices is None else devices
     sizes = mesh_shape(config, len(devices))
     slice_of = slice_of or (lambda device: getattr(device, "slice_index", None) or 0)
-    slices = collections.defaultdict(list)
+    by_slice = collections.defaultdict(list)
     for device in devices:
-        slices[slice_of(device)].append(device)
-    if sizes["replica"] % len(slices):
+        by_slice[slice_of(device)].append(device)
+    if sizes["replica"] % len(by_slice):
         raise UserError(
-            f"config.mesh.replica: {sizes['replica']} is not a multiple of the {len(slices)} slices "
+            f"config.mesh.replica: {sizes['replica']} is not a multiple of the {len(by_slice)} slices "
             "that the devices are in; only replica crosses slices"
         )
-    inside = (sizes["replica"] // len(slices), *list(sizes.values())[1:])
-    laid = [_arranged(inside, slices[number]) for number in sorted(slices)]
+    inside = (sizes["replica"] // len(by_slice), *list(sizes.values())[1:])
+    laid = [_arranged(inside, by_slice[number]) for number in sorted(by_slice)]
     return jax.sharding.Mesh(
         np.concatenate(laid), tuple(sizes), axis_types=(AxisType.Auto,) * len(sizes)
     )

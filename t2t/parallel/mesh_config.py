@@ -12,7 +12,8 @@ class Mesh:
     """Devices along each axis; one axis may be -1: whatever the others leave.
 
     `replica` copies everything (across slices), `data` splits the batch, `fsdp` splits the batch
-    and the parameters, `tensor` splits heads, feed-forward and vocabulary, `context` the length.
+    and the parameters, `tensor` splits heads, feed-forward and vocabulary (and the length of norms and
+    residuals between them), `context` splits the length of everything but the keys.
     """
 
     replica: int = 1

@@ -1,7 +1,7 @@
 """Two small mappings, logical axis -> mesh axes: one for parameters, one for activations.
 
 Each logical axis lists its choices; the first whose size divides the dimension, and whose mesh axes
-no earlier dimension of the same array took, wins. An axis may carry a unit ("heads*kv" splits only
+no other dimension of the same array took, wins. Those that stand first choose first. An axis may carry a unit ("heads*kv" splits only
 between heads: 384 columns of 6 heads divide by 4, but a head would be cut in two).
 """
 
@@ -31,14 +31,17 @@ PARAMETERS: Choices = {
 }
 ACTIVATIONS: Choices = {
     "batch": (("replica", "data", "fsdp"),),
-    "length": (("context",),),
-    "kv_length": (),
-    "embed": (),
     "heads": (("tensor",),),
     "mlp": (("tensor",),),
     "vocab": (("tensor",),),
     "positions": (),
     "types": (),
+    # Where nothing else is split over tensor (norms, residuals, their dropout) the length is, so that
+    # no device computes or keeps what another does too (arXiv:2205.05198).
+    "length": (("context", "tensor"), ("context",)),
+    "kv_length": (),  # keys are gathered: every query sees all of them
+    "tokens": (("context",),),
+    "embed": (),
 }
 
 
@@ -51,18 +54,19 @@ def spec(
 ) -> PartitionSpec:
     """Returns the PartitionSpec of an array with the given logical axis names and shape."""
     taken: set[str] = set()
-    result: list = []
-    for name, size in zip(names, shape, strict=True):
-        pick = None
-        for choice in choices[name] if name is not None else ():
+    result: list = [None] * len(names)
+    order = list(choices)
+    named = [i for i, name in enumerate(names) if name is not None]
+    for i in sorted(named, key=lambda i: order.index(names[i])):
+        name, size = names[i], shape[i]
+        for choice in choices[name]:
             axes = tuple(a for a in choice if mesh.shape[a] > 1)
             parts = math.prod(mesh.shape[a] for a in axes)
             divisible = (units or {}).get(name, size) % parts == 0 and size % parts == 0
             if axes and divisible and not taken & set(axes):
-                pick = axes
+                taken |= set(axes)
+                result[i] = axes[0] if len(axes) == 1 else axes
                 break
-        taken |= set(pick or ())
-        result.append(pick[0] if pick and len(pick) == 1 else pick)
     while result and result[-1] is None:
         result.pop()
     return PartitionSpec(*result)
@@ -84,7 +88,7 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 def batch_sharding(mesh: Mesh, array) -> NamedSharding:
     """Returns the sharding of one batch array, `[B]`, `[B, L]` or, several a row, `[B, N, L]`."""
-    names = ("batch", None, "length") if array.ndim == 3 else ("batch", "length")[: array.ndim]
+    names = ("batch", None, "tokens") if array.ndim == 3 else ("batch", "tokens")[: array.ndim]
     return NamedSharding(mesh, spec(names, array.shape, ACTIVATIONS, mesh))
 
 

@@ -19,7 +19,7 @@ from t2t.models.partition import join
 from t2t.monitoring import flops
 from t2t.monitoring.model_table import parameter_count, path_name
 from t2t.objectives.implementations import implementation
-from t2t.parallel import sharding
+from t2t.parallel import compiler_flags, sharding
 from t2t.planning import gpu_target, hlo, topology
 from t2t.run import Run
 from t2t.training import adafactor, programs
@@ -96,11 +96,15 @@ def report(run: Run, wanted: topology.Topology, quick: bool = False) -> dict:
     known["argument_bytes_summed"] = sum(
         known["bytes"][part] for part in ("parameters", "optimizer", "other state", "batch")
     )
+    known["flags"] = built.flags
+    if known["argument_bytes_summed"] > wanted.generation.memory:  # no need to ask the compiler
+        why = "parameters, optimizer state and batch alone are more than a device has"
+        return known | {"fits": False, "why": why, "compile_seconds": 0.0}
     begun = time.monotonic()
     lowered = built.train.lower(built.shapes, batch)
     options = _QUICK if quick and wanted.generation.platform == "tpu" else None
     try:
-        compiled = lowered.compile(compiler_options=options)
+        compiled = compiler_flags.compiled(lowered, options)
     except jax.errors.JaxRuntimeError as error:
         text = " ".join(str(error).split())
         if "RESOURCE_EXHAUSTED" not in text:

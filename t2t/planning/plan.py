@@ -140,6 +140,8 @@ def lines(report: dict) -> list[str]:
         )
     else:
         out.append(f"fits: no{have and f' ({_bytes(memory)} a device)'}; {report['why']}")
+    if report["flags"]:
+        out.append("flags: " + " ".join(f"{k}={v}" for k, v in report["flags"].items()))
     for name, size in report["bytes"].items():
         if size:
             out.append(f"  {name:26} {_bytes(size):>12}")

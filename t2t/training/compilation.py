@@ -9,6 +9,7 @@ import jax
 
 from t2t.data.batches import always_full
 from t2t.objectives.implementations import batch_shapes
+from t2t.parallel import compiler_flags
 from t2t.training.programs import Programs
 
 
@@ -49,7 +50,7 @@ class CompiledSteps:
         lowered = self._programs.train.lower(self._programs.shapes, batch)
         if not self._lowered.done():
             self._lowered.set_result(lowered)
-        program = lowered.compile()
+        program = compiler_flags.compiled(lowered)
         self._train[batch["targets"].shape] = program
         return program
 

@@ -1,6 +1,7 @@
 """How long and how a run trains: steps, seed, accumulation, loss terms, what to do on bad steps."""
 
 import dataclasses
+import re
 from typing import Literal
 
 from t2t.errors import UserError
@@ -18,9 +19,13 @@ class Training:
     target tokens, so that the result does not depend on it. repeat_samples: when positive, only the
     first so many samples are used, over and over (to see a model overfit). z_loss: weight of
     log(Z)^2. label_smoothing: mass spread over the vocabulary. r_drop: weight of the divergence
-    between two dropouts of each row (R-Drop, arXiv:2106.14448; 0: one pass). bad_steps: consecutive steps with a
+    between two dropouts of each row (R-Drop, arXiv:2106.14448; 0: one pass). loss_tokens: target
+    tokens of a device whose logits are computed at once, the loss being the same (None: as many as
+    take 128 MiB in float32; R-Drop takes all). bad_steps: consecutive steps with a
     non-finite loss or gradient (each skipped) after which the run stops. deterministic: ask GPUs
-    for kernels that always add in the same order. watchdog_seconds: a step that takes longer dumps
+    for kernels that always add in the same order. device_flags: compile with the options chosen for
+    this kind of device (t2t.parallel.compiler_flags); compiler_flags: (name, value) pairs besides, which
+    win. watchdog_seconds: a step that takes longer dumps
     every thread's stack (0: never).
 
     For fine-tuning. trainable: a regular expression for the whole names of the parameters that are
@@ -36,8 +41,11 @@ class Training:
     z_loss: float = 1e-4
     label_smoothing: float = 0.0
     r_drop: float = 0.0
+    loss_tokens: int | None = None
     bad_steps: int = 10
     deterministic: bool = False
+    device_flags: bool = True
+    compiler_flags: tuple[tuple[str, str], ...] = ()
     watchdog_seconds: float = 600.0
     trainable: str | None = None
     lora: LoRA | None = None
@@ -59,6 +67,10 @@ class Training:
                 raise UserError(
                     f"{where}.{name}: must be at least {least}, got {getattr(self, name)}"
                 )
+        if self.loss_tokens is not None and self.loss_tokens < 1:
+            raise UserError(
+                f"{where}.loss_tokens: must be at least 1 (None: by size), got {self.loss_tokens}"
+            )
         if not 0 <= self.label_smoothing < 1:
             raise UserError(
                 f"{where}.label_smoothing: must be in [0, 1), got {self.label_smoothing}"
@@ -70,6 +82,12 @@ class Training:
         for name in ("lora", "early_stopping"):
             if getattr(self, name) is not None:
                 getattr(self, name).check(f"{where}.{name}")
+        for name, _ in self.compiler_flags:
+            if not re.fullmatch(r"xla_\w+", name):
+                raise UserError(
+                    f"{where}.compiler_flags: {name!r} is not the name of an option of XLA, "
+                    "as `xla_tpu_scoped_vmem_limit_kib`"
+                )
         if self.seed >= 2**63:
             raise UserError(f"{where}.seed: must be under 2^63, got {self.seed}")
 

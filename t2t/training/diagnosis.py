@@ -35,7 +35,7 @@ def first_non_finite(run, state: dict, batch: dict) -> str | None:
     seen: list = []
 
     def look(x, names):
-        if names[0] == "batch":  # an activation, not a parameter
+        if names[:2] == ("batch", "length") and names[2] != "mlp":  # what leaves a block
             seen.append(bool(jnp.all(jnp.isfinite(x))))
         return x
 

@@ -37,7 +37,7 @@ def _words(x: jax.Array) -> jax.Array:
     return lax.bitcast_convert_type(x, _UNSIGNED[x.dtype.itemsize]).astype(jnp.uint32)
 
 
-def _mix(h: jax.Array) -> jax.Array:
+def mix(h: jax.Array) -> jax.Array:
     """A bijection of uint32: every input bit reaches every output bit about half of the time."""
     h = (h ^ (h >> 16)) * jnp.uint32(0x7FEB352D)
     h = (h ^ (h >> 15)) * jnp.uint32(0x846CA68B)
@@ -77,7 +77,7 @@ def fingerprint(
             if axis == 0 and x.ndim:
                 begin = begin + jnp.asarray(first, jnp.uint32)
             index += (lax.broadcasted_iota(jnp.uint32, words.shape, axis) + begin) * stride
-        return jnp.sum(_mix(words ^ index), dtype=jnp.uint32)
+        return jnp.sum(mix(words ^ index), dtype=jnp.uint32)
 
     if step == rows:
         return part(x, 0)

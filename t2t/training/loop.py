@@ -247,5 +247,7 @@ def _describe(
         f"{parameter_count(shapes):,} parameters{part} on {programs.mesh.size} x {device.device_kind} "
         f"({used}); run directory {workdir}; compile cache {cache}"
     )
+    if programs.flags:
+        say("compiler flags: " + " ".join(f"{k}={v}" for k, v in programs.flags.items()))
     for name, size in sharding.unsharded(axes, shapes, programs.mesh, programs.model.units)[:5]:
         say(f"not split over the mesh: {name}, {size / 2**20:.0f} MiB on every device")

@@ -1,9 +1,11 @@
 """Optimizers as configuration: T5's Adafactor, AdamW, AdamW scaled by parameter RMS, optax by name.
 
-All share three fields. weight_decay: every update takes `learning rate x weight_decay` of the
+All share four fields. weight_decay: every update takes `learning rate x weight_decay` of the
 parameter away (decoupled, as AdamW, arXiv:1711.05101). decay_kinds: the kinds of parameters that
 decay: `kernel`, `embedding`, `norm`, `bias` (which includes relative position tables).
 clip_global_norm: gradients are scaled down to this global norm before the update (None: never).
+state_dtype: what moments are stored in between steps; bfloat16 halves their memory, and is rounded at
+random, so that slow moments still move (see t2t.training.state_dtype).
 """
 
 import dataclasses
@@ -13,6 +15,7 @@ from typing import Literal
 from t2t.errors import UserError, nearest
 
 ParameterKind = Literal["kernel", "embedding", "norm", "bias"]
+StateType = Literal["float32", "bfloat16"]
 MATRICES: tuple[ParameterKind, ...] = ("kernel", "embedding")
 
 
@@ -63,6 +66,7 @@ class Adafactor:
     weight_decay: float = 0.0
     decay_kinds: tuple[ParameterKind, ...] = MATRICES
     clip_global_norm: float | None = None
+    state_dtype: StateType = "float32"
 
     def check(self, where: str) -> None:
         _check_common(self, where)
@@ -89,6 +93,7 @@ class AdamW:
     weight_decay: float = 0.01
     decay_kinds: tuple[ParameterKind, ...] = MATRICES
     clip_global_norm: float | None = 1.0
+    state_dtype: StateType = "float32"
 
     def check(self, where: str) -> None:
         _check_common(self, where)
@@ -112,6 +117,7 @@ class AdamWScale:
     weight_decay: float = 0.0
     decay_kinds: tuple[ParameterKind, ...] = MATRICES
     clip_global_norm: float | None = 1.0
+    state_dtype: StateType = "float32"
 
     def check(self, where: str) -> None:
         _check_common(self, where)
@@ -177,6 +183,7 @@ class Optax:
     weight_decay: float = 0.0
     decay_kinds: tuple[ParameterKind, ...] = MATRICES
     clip_global_norm: float | None = None
+    state_dtype: StateType = "float32"
 
     def check(self, where: str) -> None:
         _check_common(self, where)

@@ -17,16 +17,19 @@ from t2t.training.leaf_names import key_name, named_leaves
 from t2t.training.optax_by_name import optax_by_name
 from t2t.training.optimizer_config import Adafactor, AdamW, AdamWScale, Optimizer
 from t2t.training.parameter_kinds import LAYERS
+from t2t.training.state_dtype import stored
 
 
 def build(cfg: Optimizer, learning_rate: Callable, axes: Any) -> optax.GradientTransformation:
     """Returns the optimizer. learning_rate(count) -> rate; `axes` is like the parameters, a tuple
     of logical names at each. Global-norm clipping is not in it: see `clip_by_global_norm`."""
     if isinstance(cfg, Adafactor):
-        return adafactor(cfg, learning_rate, axes)
-    if isinstance(cfg, AdamW | AdamWScale):
-        return adamw(cfg, learning_rate, axes)
-    return optax_by_name(cfg, learning_rate, axes)
+        optimizer = adafactor(cfg, learning_rate, axes)
+    elif isinstance(cfg, AdamW | AdamWScale):
+        optimizer = adamw(cfg, learning_rate, axes)
+    else:
+        optimizer = optax_by_name(cfg, learning_rate, axes)
+    return stored(optimizer, cfg.state_dtype)
 
 
 def learning_rate_of(opt_state: Any, learning_rate: Callable) -> jax.Array:

@@ -13,8 +13,9 @@ import jax.numpy as jnp
 from t2t.models.partition import join, partition
 from t2t.models.transformer import Model
 from t2t.models.transformer import build as build_model
+from t2t.parallel import compiler_flags, sharding
 from t2t.parallel import mesh as meshes
-from t2t.parallel import sharding
+from t2t.parallel.sharded_attention import sharded_attention
 from t2t.training import optimizers, schedules
 from t2t.training import step as steps
 from t2t.training.layer_decay import depths, layer_decay
@@ -35,6 +36,7 @@ class Programs(NamedTuple):
     train: Callable  # (state, batch) -> (state, metrics); donates the state
     evaluate: Callable  # (params, frozen, carry, batch) -> sums
     learning_rate: Callable  # (step) -> learning rate
+    flags: dict  # compiler options of `train`, beyond XLA's defaults
 
     @property
     def parameters(self) -> dict:
@@ -59,8 +61,13 @@ def build(run, devices: list | None = None) -> Programs:
     mesh = meshes.make_mesh(run.mesh, devices)
     # The platform of these devices, which need not be the one of this machine.
     platform = mesh.devices.flat[0].platform
+    constrain = sharding.constrainer(mesh)
     model = build_model(
-        run.model, constrain=sharding.constrainer(mesh), platform=platform, lora=run.training.lora
+        run.model,
+        constrain=constrain,
+        attention=sharded_attention(constrain),
+        platform=platform,
+        lora=run.training.lora,
     )
     is_trained = trained(run.training, named_leaves(model.shapes))
     axes_trained, axes_frozen = partition(model.axes, is_trained)
@@ -99,7 +106,7 @@ def build(run, devices: list | None = None) -> Programs:
     shapes = jax.tree.map(
         lambda s, place: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=place), shapes, layout
     )
-    loss_fn, plain_loss = loss_functions(run, model)
+    loss_fn, plain_loss = loss_functions(run, model, mesh)
     step = steps.train_step(
         loss_fn,
         optimizer,
@@ -109,6 +116,9 @@ def build(run, devices: list | None = None) -> Programs:
         dropout_key=dropout_key(run.training.seed) if model.drops else None,
     )
     whole = sharding.replicated(mesh)
+    flags = compiler_flags.for_devices(
+        list(mesh.devices.flat), run.training.device_flags, run.training.compiler_flags
+    )
     return Programs(
         model=model,
         mesh=mesh,
@@ -116,9 +126,12 @@ def build(run, devices: list | None = None) -> Programs:
         axes=axes,
         init=jax.jit(init, out_shardings=layout),
         begin=jax.jit(begin, donate_argnums=1, out_shardings=layout),
-        train=jax.jit(step, donate_argnums=0, out_shardings=(layout, whole)),
+        train=jax.jit(
+            step, donate_argnums=0, out_shardings=(layout, whole), compiler_options=flags
+        ),
         evaluate=jax.jit(steps.evaluation_step(plain_loss), out_shardings=whole),
         learning_rate=learning_rate,
+        flags=flags,
     )
 
 

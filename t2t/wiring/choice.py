@@ -2,21 +2,28 @@
 
 from collections.abc import Callable
 
+from jax.sharding import Mesh
+
 from t2t.models.transformer import Model
 from t2t.objectives.config import MaskedLM
+from t2t.vocabulary_loss import Chunks
 from t2t.wiring import masked, r_drop, single
 
 
-def loss_functions(run, model: Model) -> tuple[Callable, Callable]:
-    """Returns (what training differentiates, what held-out text is scored by), `loss_fn` both."""
+def loss_functions(run, model: Model, mesh: Mesh | None = None) -> tuple[Callable, Callable]:
+    """Returns (what training differentiates, what held-out text is scored by), `loss_fn` both.
+
+    mesh: on which they run; None: on one device, with all logits at once.
+    """
+    chunks = None if mesh is None else Chunks(mesh, run.training.loss_tokens)
     terms = run.training.z_loss, run.training.label_smoothing
     match run.objective:
         case MaskedLM(pairs=pairs, pair_weight=weight):
             weight = 0.0 if pairs == "none" else weight
-            return masked.loss_function(model, *terms, weight), masked.loss_function(
-                model, 0.0, 0.0, weight
+            return masked.loss_function(model, *terms, weight, chunks), masked.loss_function(
+                model, 0.0, 0.0, weight, chunks
             )
-    plain = single.loss_function(model, 0.0, 0.0)
+    plain = single.loss_function(model, 0.0, 0.0, chunks)
     if run.training.r_drop:
         return r_drop.loss_function(model, *terms, run.training.r_drop), plain
-    return single.loss_function(model, *terms), plain
+    return single.loss_function(model, *terms, chunks), plain

@@ -8,10 +8,15 @@ import jax.numpy as jnp
 from t2t.losses import cross_entropy
 from t2t.models.partition import join
 from t2t.models.transformer import Model
+from t2t.vocabulary_loss import Chunks, vocabulary_loss
 
 
 def loss_function(
-    model: Model, z_loss: float, label_smoothing: float, pair_weight: float = 0.0
+    model: Model,
+    z_loss: float,
+    label_smoothing: float,
+    pair_weight: float = 0.0,
+    chunks: Chunks | None = None,
 ) -> Callable:
     """Returns `loss_fn(trainable, frozen, carry, batch, rng) -> (loss, (metrics, carry))`.
 
@@ -23,12 +28,14 @@ def loss_function(
     def loss_fn(trainable, frozen, carry, batch, rng):
         params = join(frozen, trainable)
         hidden, _, _ = model.forward(params, batch, dropout_key=rng)
-        sums = cross_entropy(
-            model.logits(params, at_places(hidden, batch["places"])),
+        sums = vocabulary_loss(
+            lambda x: model.logits(params, x),
+            at_places(hidden, batch["places"]),
             batch["targets"],
             batch["weights"],
             z_loss,
             label_smoothing,
+            chunks,
         )
         objective = sums.pop("objective")
         if pair_weight:

@@ -1,0 +1,91 @@
+"""T5 v1.1 pre-training by size and machine: mesh, batch and remat of one device to a pod.
+
+    t2t plan  --config=t5_1_1_pods:xxl-v5p-4x4x8 --topology=v5p:4x4x8
+    t2t train --config=t5_1_1_pods:xxl-v5p-4x4x8 --config.tokenizer.path=DIR/spiece.model \
+        '--config.data.train.corpora[0].source.paths=DIR/*.json.gz' \
+        '--config.data.evaluation[0].source.paths=DIR/*.json.gz'
+
+The argument is SIZE-KIND-SHAPE, several slices 2xKIND. Everything else is `t5_1_1`'s; compiler flags
+are those of the device (t2t/parallel/compiler_flags.py). What each needs and sends, as planned:
+benchmarks/plans.md.
+
+How they were chosen. fsdp: no more than d_model / 128, or a device's columns are not whole tiles and
+the TPU compiler pads them, and fills and reduces where it should gather. tensor: only where fsdp does
+not reach, since it sends activations at every layer. data: the rest; on GPUs across hosts. Batch: T5's
+2048 rows where they fit at once, else the largest power of two that does. remat: layers whole where
+scores or layers are many for the memory, else all but products.
+"""
+
+import dataclasses
+from typing import NamedTuple
+
+from t2t import recipes
+from t2t.errors import UserError, nearest
+from t2t.parallel.mesh_config import Mesh
+from t2t.run import Run
+
+
+class Layout(NamedTuple):
+    data: int
+    fsdp: int
+    tensor: int
+    batch: int
+    remat: str
+    replica: int = 1
+
+
+LAYOUTS = {
+    "small-v4-2x2x1": Layout(1, 4, 1, 1024, "full"),
+    "base-v4-2x2x1": Layout(2, 2, 1, 512, "full"),
+    "large-v4-2x2x2": Layout(1, 8, 1, 512, "full"),
+    "xl-v4-2x2x4": Layout(1, 16, 1, 512, "full"),
+    "xxl-v4-4x4x4": Layout(1, 32, 2, 1024, "full"),
+    "small-v5e-2x2": Layout(1, 4, 1, 512, "full"),
+    "base-v5e-2x2": Layout(2, 2, 1, 256, "full"),
+    "large-v5e-4x4": Layout(2, 8, 1, 512, "full"),
+    "xl-v5e-4x4": Layout(1, 16, 1, 256, "full"),
+    "xxl-v5e-16x16": Layout(2, 32, 4, 2048, "full"),
+    "xxl-2xv5e-16x16": Layout(2, 32, 4, 2048, "full", replica=2),
+    "small-v5p-2x2x1": Layout(1, 4, 1, 2048, "full"),
+    "base-v5p-2x2x1": Layout(2, 2, 1, 1024, "full"),
+    "large-v5p-2x2x2": Layout(1, 8, 1, 1024, "full"),
+    "xl-v5p-2x2x4": Layout(1, 16, 1, 1024, "full"),
+    "xxl-v5p-4x4x8": Layout(2, 32, 2, 2048, "full"),
+    "small-v6e-2x2": Layout(1, 4, 1, 1024, "full"),
+    "base-v6e-2x2": Layout(2, 2, 1, 512, "full"),
+    "large-v6e-4x4": Layout(2, 8, 1, 1024, "full"),
+    "xl-v6e-4x4": Layout(1, 16, 1, 512, "full"),
+    "xxl-v6e-8x8": Layout(1, 32, 2, 1024, "full"),
+    "small-tpu7x-2x2x1": Layout(2, 4, 1, 2048, "full"),
+    "base-tpu7x-2x2x1": Layout(4, 2, 1, 2048, "full"),
+    "large-tpu7x-2x2x1": Layout(1, 8, 1, 1024, "full"),
+    "xl-tpu7x-2x2x2": Layout(1, 16, 1, 1024, "full"),
+    "xxl-tpu7x-4x4x4": Layout(2, 32, 2, 2048, "full"),
+    "small-h100-8": Layout(8, 1, 1, 2048, "dots"),
+    "base-h100-8": Layout(8, 1, 1, 1024, "dots"),
+    "large-h100-8": Layout(1, 8, 1, 512, "dots"),
+    "xl-h100-8": Layout(1, 8, 1, 256, "full"),
+    "xxl-h100-8": Layout(1, 8, 1, 128, "full"),
+    "small-h100-64": Layout(64, 1, 1, 2048, "dots"),
+    "base-h100-64": Layout(64, 1, 1, 2048, "dots"),
+    "large-h100-64": Layout(8, 8, 1, 2048, "dots"),
+    "xl-h100-64": Layout(8, 8, 1, 2048, "full"),
+    "xxl-h100-64": Layout(8, 8, 1, 1024, "full"),
+}
+
+
+def get_config(arg: str = "base-v5e-2x2") -> Run:
+    """arg: SIZE-KIND-SHAPE, one of LAYOUTS."""
+    arg = arg or "base-v5e-2x2"
+    if arg not in LAYOUTS:
+        raise UserError(
+            f"no layout {arg!r}{nearest(arg, LAYOUTS)}; there are: {', '.join(LAYOUTS)}"
+        )
+    layout = LAYOUTS[arg]
+    run = recipes.get_config(f"t5_1_1:{arg.partition('-')[0]}", Run)
+    return dataclasses.replace(
+        run,
+        model=dataclasses.replace(run.model, remat=layout.remat),
+        data=dataclasses.replace(run.data, batch_size=layout.batch),
+        mesh=Mesh(replica=layout.replica, data=layout.data, fsdp=layout.fsdp, tensor=layout.tensor),
+    )

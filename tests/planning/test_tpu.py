@@ -1,0 +1,117 @@
+"""Plans by the real TPU compiler, where the extra `tpu` is installed; no TPU is needed."""
+
+import json
+import math
+
+import pytest
+
+from t2t import cli
+from t2t.parallel import compiler_flags
+from t2t.planning import topology
+from t2t.planning.environment import environment
+from tests.tiny import write_text
+
+pytest.importorskip("libtpu")
+pytestmark = pytest.mark.slow
+
+_SMALLEST = {
+    "v4": "v4:2x2x1",
+    "v5e": "v5e:2x2",
+    "v5p": "v5p:2x2x1",
+    "v6e": "v6e:2x2",
+    "tpu7x": "tpu7x:2x2x1",
+}
+_COMPILE = """
+import json, sys
+import jax, jax.numpy as jnp
+from t2t.planning import topology
+from t2t.planning.compilation import topology_devices
+from t2t.parallel import compiler_flags
+from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
+from t2t.errors import UserError
+
+said = {}
+for name, text in json.loads(sys.argv[1]).items():
+    devices = topology_devices(topology.parse(text))
+    mesh = Mesh(devices, ("fsdp",))
+    x = jax.ShapeDtypeStruct((256, 256), jnp.bfloat16, sharding=NamedSharding(mesh, P("fsdp")))
+    flags = compiler_flags.options(devices[0].device_kind, 2, True, ())
+    jax.jit(lambda x: x @ x, compiler_options=flags).lower(x).compile()
+    try:
+        compiler_flags.compiled(jax.jit(lambda x: x @ x).lower(x), {"xla_tpu_no_such": True})
+    except UserError as error:
+        said[name] = [devices[0].device_kind, len(flags), str(error)]
+print(json.dumps(said))
+"""
+
+
+def planned(tmp_path, *options: str) -> dict:
+    path = tmp_path / "report.json"
+    assert cli.main(["plan", *options, f"--json={path}"]) == 0
+    return json.loads(path.read_text())
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("T2T_CACHE", str(tmp_path))
+
+
+def test_every_generation_takes_the_flags_chosen_for_it_and_names_one_that_it_does_not_know():
+    import os
+    import subprocess
+    import sys
+
+    done = subprocess.run(
+        [sys.executable, "-c", _COMPILE, json.dumps(_SMALLEST)],
+        env={**environment(topology.parse("v5e:2x2")), "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+    )
+    said = json.loads(done.stdout or done.stderr[-2000:])
+    assert set(said) == set(_SMALLEST)
+    for kind, flags, unknown in said.values():
+        assert kind in compiler_flags.BY_KIND and flags and "'xla_tpu_no_such'" in unknown
+
+
+def test_an_11b_that_is_whole_on_every_device_is_refused_in_seconds(tmp_path, cache):
+    report = planned(
+        tmp_path,
+        *("--config=t5_1_1:xxl", "--topology=v5e:4x4", "--config.data.batch_size=256"),
+    )
+    assert not report["fits"] and report["compile_seconds"] < 1
+    assert report["argument_bytes_summed"] > report["memory_bytes"]
+    assert report["bytes"]["parameters"] == 4 * report["parameters"]
+
+
+def test_an_unknown_flag_is_one_line_at_plan_time(tmp_path, cache, capsys):
+    text = write_text(tmp_path)
+    code = cli.main(
+        [
+            *("plan", f"--config=tests/tiny.py:{text}", "--topology=v5e:2x2"),
+            "--config.training.compiler_flags=(('xla_tpu_no_such','true'),)",
+        ]
+    )
+    error = capsys.readouterr().err
+    assert code == 2 and error.count("\n") == 1
+    assert "config.training.compiler_flags" in error and "'xla_tpu_no_such'" in error
+
+
+def test_arguments_are_the_shards_and_weights_are_gathered(tmp_path, cache):
+    """A wide two-layer model, fully sharded: every kernel arrives by an all-gather, none whole."""
+    text = write_text(tmp_path)
+    report = planned(
+        tmp_path,
+        *(f"--config=tests/tiny.py:{text}", "--topology=v5e:2x2", "--quick"),
+        *("--config.mesh.data=1", "--config.mesh.fsdp=2", "--config.mesh.tensor=2"),
+        *("--config.model.d_model=256", "--config.model.d_ff=512", "--config.model.heads=4"),
+        *("--config.model.head_dim=64", "--config.model.layers=scan"),
+        *("--config.model.dtype=bfloat16", "--config.model.remat=full"),
+    )
+    assert report["fits"] and not report["unsharded"] and not report["involuntary"]
+    # In whole tiles: what is smaller, norms and single numbers, is padded to one.
+    assert 0 <= report["bytes"]["layout padding"] < 0.2 * report["argument_bytes"]
+    gathers = [
+        c for c in report["collectives"] if c["kind"] == "all-gather" and "fsdp" in c["axes"]
+    ]
+    assert gathers and max(c["times"] for c in gathers) == 2  # layers
+    assert math.isfinite(report["roofline"]["best"])
