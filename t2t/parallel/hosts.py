@@ -43,9 +43,12 @@ def find(
 ) -> Place | None:
     """Returns this process's place; None where it runs alone.
 
-    The three options go together and come before everything else.
+    The three options go together and come before everything else; processes=1 alone is for one that
+    runs alone whatever the environment says.
     Raises: UserError where they, or a launcher's variables, are incomplete or contradict each other.
     """
+    if processes == 1 and not coordinator and process in (None, 0):
+        return None
     given = {"--coordinator": coordinator, "--processes": processes, "--process-id": process}
     missing = [name for name, value in given.items() if value in ("", None)]
     if len(missing) < 3:

@@ -13,9 +13,20 @@ import selectors
 import socket
 import threading
 import time
+import traceback
 from typing import Any
 
 LONGEST_LINE = 1 << 24  # bytes; what is longer is no message of ours
+_FIELDS = {  # of the messages that a process sends
+    "hello": {"process": int, "processes": int, "name": str},
+    "beat": {"phase": str},
+    "meet": {"name": str},
+    "agree": {"name": str, "facts": dict},
+    "tell": {"values": dict},
+    "stop": {"reason": str},
+    "at": {"point": int},
+    "fail": {"line": str, "kind": str, "code": int},
+}
 _SEND_SECONDS = 5.0  # to put a message into a connection: its other end has stopped reading
 _DRAIN_SECONDS = 3.0  # for the others to leave after a failure, before the first process does
 
@@ -56,7 +67,8 @@ class Peer:
             messages = [json.loads(line) for line in lines]
         except ValueError:
             return None
-        return messages if all(isinstance(m, dict) and "is" in m for m in messages) else None
+        sound = all(isinstance(m, dict) and isinstance(m.get("is"), str) for m in messages)
+        return messages if sound else None
 
     def close(self) -> None:
         with contextlib.suppress(OSError):
@@ -122,6 +134,14 @@ class Hub:
     # ------------------------------------------------------------------------------- the thread
 
     def _run(self) -> None:
+        try:
+            self._serve()
+        except Exception as error:  # a fault of ours: nobody shall wait for a hub that is no more
+            traceback.print_exc()
+            self._fail(0, f"{self.name(0)}: the line between the hosts failed: {error!r}", "crash")
+            self.drained.set()
+
+    def _serve(self) -> None:
         next_beat = 0.0
         while not (self._over and self.drained.is_set()):
             for key, _ in self._selector.select(self._beat / 2):
@@ -151,7 +171,11 @@ class Hub:
         messages = peer.receive()
         for message in messages or ():
             handle = getattr(self, f"_on_{message['is']}", None)
-            if handle is None or (peer.process is None and message["is"] != "hello"):
+            known = peer.process is not None or message["is"] == "hello"
+            fields = _FIELDS.get(message["is"], {})
+            if not (handle and known) or any(
+                not isinstance(message.get(name), kind) for name, kind in fields.items()
+            ):
                 self._drop(peer)  # whoever that is, it is none of ours
                 return
             handle(peer, message)
@@ -191,6 +215,8 @@ class Hub:
                 "same command on every host (--start-timeout gives them longer)",
                 kind="missing",
             )
+        for peer in [p for p in self._strangers if now - p.heard > self._silent]:
+            self._drop(peer)
         for process, peer in list(self._peers.items()):
             if now - peer.heard > self._silent:
                 self._fail(
@@ -222,6 +248,8 @@ class Hub:
                 f"host {process} ({name}) was told of {message['processes']} hosts, and host 0 of "
                 f"{self._processes}; give all the same number"
             )
+        elif not 0 <= process < self._processes:
+            refused = f"{name} says that it is host {process} of {self._processes}"
         elif process in self._peers:
             refused = (
                 f"host {process} of {self._processes} is already here ({self._peers[process].name}), "
@@ -250,7 +278,7 @@ class Hub:
         name = message["name"]
         self._meetings[name].add(peer.process)
         if peer.process == 0:
-            self._values[name] = message["value"]
+            self._values[name] = message.get("value")
         if len(self._meetings[name]) == self._processes:
             del self._meetings[name]
             self._tell_all({"is": "met", "name": name, "value": self._values.pop(name)})

@@ -11,6 +11,7 @@ import signal
 import socket
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -196,6 +197,13 @@ class Line:
     # ------------------------------------------------------------------------------ the thread
 
     def _run(self) -> None:
+        try:
+            self._listen()
+        except Exception as error:  # a fault of ours: this process would hear of nothing any more
+            traceback.print_exc()
+            self._end(f"the line to the other hosts failed: {error!r}", "crash", 1)
+
+    def _listen(self) -> None:
         selector = selectors.DefaultSelector()
         selector.register(self._peer.connection, selectors.EVENT_READ)
         selector.register(self._signals, selectors.EVENT_READ)

@@ -497,6 +497,9 @@ def test_the_dockerfile_copies_what_is_there_and_installs_extras_that_exist():
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     assert set(arguments["EXTRAS"].split(",")) <= set(project["optional-dependencies"])
     assert (REPOSITORY / "constraints" / f"python{arguments['PYTHON']}.txt").exists()
+    sent = (REPOSITORY / "launch" / "Dockerfile.dockerignore").read_text().splitlines()
+    copies = [rest.split()[:-1] for step, rest in steps if step == "COPY"]
+    assert {line[1:] for line in sent if line[0] == "!"} == {s for part in copies for s in part}
     # What the build needs of the checkout is what is copied into the image.
     copied = " ".join(rest for step, rest in steps if step == "COPY")
     assert all(name in copied for name in (project["readme"], *project["license-files"], "configs"))

@@ -16,6 +16,7 @@ def test_alone_where_nothing_says_otherwise():
 def test_the_command_line_comes_first_and_its_options_go_together():
     env = {"T2T_COORDINATOR": "x:1", "T2T_PROCESSES": "9", "T2T_PROCESS": "8"}
     assert find("10.0.0.1:99", 4, 0, env) == Place(0, 4, "10.0.0.1:99", "the command line")
+    assert find(processes=1, environment=env) is None
     with pytest.raises(UserError, match="--processes, --process-id: must be given too"):
         find("10.0.0.1:99", environment={})
 

@@ -164,6 +164,7 @@ def test_without_a_first_host_the_others_say_where_they_called():
     [
         (1, 3, r"host 1 \(me\) was told of 3 hosts, and host 0 of 2"),
         (0, 2, r"host 0 of 2 is already here \(.*\), and me says"),
+        (7, 2, r"me says that it is host 7 of 2"),
     ],
 )
 def test_one_that_does_not_belong_is_refused(process, processes, said):
@@ -172,6 +173,7 @@ def test_one_that_does_not_belong_is_refused(process, processes, said):
         time.sleep(0.01)
     with socket.create_connection(("127.0.0.1", hosts.port)) as me:
         hello = {"is": "hello", "process": process, "processes": processes, "name": "me"}
+        me.settimeout(10)
         me.sendall((json.dumps(hello) + "\n").encode())
         answers = [json.loads(line) for line in me.makefile()]
     refused = [answer for answer in answers if answer["is"] == "fail"]
@@ -179,10 +181,22 @@ def test_one_that_does_not_belong_is_refused(process, processes, said):
     assert refused[0]["code"] == 2
 
 
-def test_what_is_no_message_of_ours_is_dropped():
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"GET / HTTP/1.1\r\n\r\n",
+        b'{"is": "hello"}\n',
+        b'{"is": "hello", "process": "1", "processes": 2, "name": "x"}\n',
+        b'{"is": "fail", "line": "x", "kind": "crash", "code": 1}\n',
+        b'{"is": ["hello"]}\n',
+        b"[1]\n",
+    ],
+)
+def test_what_is_no_message_of_ours_is_dropped(said):
     hosts = Hosts(2).joined()
     with socket.create_connection(("127.0.0.1", hosts.port)) as stranger:
-        stranger.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        stranger.settimeout(10)
+        stranger.sendall(said)
         assert stranger.recv(100) == b""
     assert on_all(hosts, lambda line: line.meet("here", 5)) == {0: 5, 1: 5}
 
