@@ -9,6 +9,7 @@ from t2t.data.tokenizers import load
 from t2t.data.vocabulary import Vocabulary
 from t2t.errors import UserError
 from t2t.models.architecture import Architecture
+from t2t.objectives.config import CausalLM, MaskedLM
 from t2t.run import Run, check_vocabulary, load_saved
 
 
@@ -46,13 +47,33 @@ def published_run(
             f"{path}: holds no tokenizer that t2t reads (spiece.model, tokenizer.json, or ByT5's); name one: "
             "t2t convert --tokenizer=FILE.model"
         )
-    if isinstance(tokenizer, Bytes):
-        name = "byt5"
-    elif arch.relative_bias == "per_layer":
-        name = "umt5"
-    else:
-        name = "t5_1_1" if arch.gated else "t5_1_0"
-    run = recipes.get_config(f"{name}:small", Run)
+    run = recipes.get_config(_recipe(arch, tokenizer), Run)
     run = dataclasses.replace(run, model=arch, tokenizer=tokenizer)
+    if not (arch.encoder_layers and arch.decoder_layers):
+        run = dataclasses.replace(run, objective=_objective(run.objective, arch))
     check_vocabulary(run, vocabulary)
     return run
+
+
+def _recipe(arch: Architecture, tokenizer: Tokenizer) -> str:
+    """The recipe of a model's kin."""
+    if not arch.encoder_layers:
+        return "llama:7b" if arch.rotary_base else "gpt2:small"
+    if not arch.decoder_layers:
+        return "bert:base"
+    if isinstance(tokenizer, Bytes):
+        return "byt5:small"
+    if arch.relative_bias == "per_layer":
+        return "umt5:small"
+    return "t5_1_1:small" if arch.gated else "t5_1_0:small"
+
+
+def _objective(recipe: CausalLM | MaskedLM, arch: Architecture) -> CausalLM | MaskedLM:
+    """The recipe's objective, as far as the model's positions and heads go."""
+    room = arch.learned_positions - arch.first_position
+    length = min(recipe.length, room) if arch.learned_positions else recipe.length
+    if isinstance(recipe, CausalLM):
+        return dataclasses.replace(recipe, length=length)
+    paired = min(arch.token_types, arch.pair_classes) > 1
+    pairs = recipe.pairs if paired else "none"
+    return dataclasses.replace(recipe, length=length, predictions=None, pairs=pairs)
