@@ -139,10 +139,38 @@ def _row(name: str, one: dict) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def scaled(one: dict, chips: int) -> dict:
+    """The figures of a plan on another number of chips, the difference all `data`.
+
+    Compute and what is sent over `tensor` are of a chip's rows; what is sent over the other axes is
+    of weights, and stays.
+    """
+    part = one["devices"] / chips
+    sent = {what: size for what, (_, size) in one["collectives"].items()}
+    rows = sum(size for what, size in sent.items() if what.endswith(" over tensor"))
+    every = sum(sent.values())
+    s = dict(one["roofline"])
+    s["compute"] *= part
+    s["links"] *= (rows * part + every - rows) / every
+    s["best"] = max(s["compute"], s["memory"], s["links"], s["network"])
+    s["worst"] = max(s["compute"], s["memory"]) + s["links"] + s["network"]
+    mesh = {**one["mesh"], "data": one["mesh"]["data"] * chips // one["devices"]}
+    kept = {
+        what: (times, size * (part if what.endswith(" over tensor") else 1))
+        for what, (times, size) in one["collectives"].items()
+    }
+    return {**one, "mesh": mesh, "devices": chips, "roofline": s, "collectives": kept}
+
+
 def _scaling(known: dict[str, dict]) -> list[str]:
-    """XXL's table by chips, and where it stops."""
-    rows = [(int(n), known[_PREFIX + n]) for n in SCALING if _PREFIX + n in known]
-    rows = [(chips, one) for chips, one in rows if one["roofline"]]
+    """XXL's table by chips, and where it stops. Sizes not compiled are scaled from one that is."""
+    rows = {int(n): known[_PREFIX + n] for n in SCALING if _PREFIX + n in known}
+    compiled = set(rows)
+    if base := known.get("xxl-v5p-4x4x8"):
+        compiled.add(base["devices"])
+        for chips in map(int, SCALING):
+            rows.setdefault(chips, scaled(base, chips))
+    rows = [(chips, one) for chips, one in sorted(rows.items()) if one["roofline"]]
     if not rows:
         return []
     lines = [
@@ -151,8 +179,9 @@ def _scaling(known: dict[str, dict]) -> list[str]:
         f"{rows[0][1]['batch']} rows a step on one slice of v5p, fsdp and tensor as in the recipe, the "
         "rest `data`. Milliseconds a step by what bounds it; speed-up of the best over the smallest.",
         "",
-        "| chips | mesh | rows a chip | compute | memory | links | best | worst | speed-up | of ideal |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| chips | mesh | rows a chip | compute | memory | links | best | worst | speed-up | of ideal "
+        "| compiled |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     first_chips, first = rows[0][0], rows[0][1]["roofline"]["best"]
     stops = None
@@ -165,7 +194,7 @@ def _scaling(known: dict[str, dict]) -> list[str]:
         ms = [f"{s[k] * 1e3:.1f}" for k in ("compute", "memory", "links", "best", "worst")]
         lines.append(
             f"| {chips} | {_mesh(one)} | {one['batch'] / chips:g} | {' | '.join(ms)} | {gain:.1f} | "
-            f"{ideal:.0%} |"
+            f"{ideal:.0%} | {'yes' if chips in compiled else 'no, scaled'} |"
         )
     lines.append("")
     if stops is None:

@@ -63,4 +63,15 @@ def test_the_page_says_where_scaling_stops_and_why():
     assert "Not planned yet: xxl-v5e-16x16." in text
     assert "It stops at 512 chips" in text and "all-gather over fsdp: 3.0 GiB" in text
     # A fourth of the time on eight times the chips.
-    assert "| 512 | data=512 | 4 | 100.0 | 10.0 | 200.0 | 200.0 | 300.0 | 4.0 | 50% |" in text
+    assert "| 512 | data=512 | 4 | 100.0 | 10.0 | 200.0 | 200.0 | 300.0 | 4.0 | 50% | yes |" in text
+
+
+def test_scaling_keeps_what_is_sent_of_weights_and_divides_what_is_of_rows():
+    one = figures(128, 0.8, 0.4) | {"devices": 128, "mesh": {"data": 2, "tensor": 2}}
+    one["collectives"] = {"all-gather over fsdp": [1, 300.0], "all-reduce over tensor": [1, 100.0]}
+    found = plans.scaled(one, 512)
+    seconds = found["roofline"]
+    assert seconds["compute"] == pytest.approx(0.2)
+    assert seconds["links"] == pytest.approx(0.4 * (300 + 25) / 400)
+    assert seconds["best"] == seconds["links"] and found["mesh"] == {"data": 8, "tensor": 2}
+    assert "| 512 | data=8 tensor=2 | 4 | 200.0 |" in plans.page({"xxl-v5p-4x4x8": one}, [])
