@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
-from t2t.interop import bert_kin, gpt_kin, t5_kin
+from t2t.interop import bert_kin, gpt_kin, switch, t5_kin, t5gemma
 from t2t.interop.stored_tensor import StoredTensor
 from t2t.models.architecture import Architecture
 from t2t.models.families import (
@@ -19,6 +19,8 @@ from t2t.models.families import (
     roberta,
     t5,
 )
+from t2t.models.families import switch as switch_family
+from t2t.models.families import t5gemma as t5gemma_family
 from t2t.models.published_weight import PublishedWeight
 
 
@@ -95,6 +97,24 @@ FAMILIES: dict[str, Family] = {
         legacy={},
         ignored=gpt_kin.LLAMA_IGNORED,
     ),
+    "switch_transformers": Family(
+        architecture=switch.architecture,
+        config=switch.config,
+        weights=switch_family.huggingface_weights,
+        copies=switch.copies,
+        written_copies=_no_copies,
+        legacy=t5_kin.LEGACY,
+        ignored=t5_kin.IGNORED,
+    ),
+    "t5gemma": Family(
+        architecture=t5gemma.architecture,
+        config=t5gemma.config,
+        weights=t5gemma_family.huggingface_weights,
+        copies=t5gemma.copies,
+        written_copies=_no_copies,
+        legacy={},
+        ignored=(),
+    ),
 }
 
 
@@ -104,4 +124,6 @@ def family_of(arch: Architecture) -> str:
         return bert_kin.family_of(arch)
     if not arch.encoder_layers:
         return "llama" if arch.rotary_base else "gpt2"
-    return t5_kin.family_of(arch)
+    if arch.experts:
+        return "switch_transformers"
+    return "t5gemma" if arch.separate_embeddings else t5_kin.family_of(arch)

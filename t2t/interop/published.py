@@ -27,6 +27,7 @@ _SHOWN = 20
 # The leaves with an entry a token, and which axis that is.
 _VOCABULARY_AXES: dict[Path, int] = {
     ("token_embedding", "table"): 0,
+    ("decoder_token_embedding", "table"): 0,
     ("lm_head", "kernel"): 1,
     ("vocabulary_bias", "bias"): 0,
 }
@@ -96,26 +97,40 @@ def leaves_of(
     problems = Problems()
     problems.unknown = sorted(set(tensors) - {weight.name for weight in weights})
     shapes = parameter_shapes(arch)
-    pieces: dict[Path, list[StoredTensor]] = {}
+    pieces: dict[Path, dict[tuple, StoredTensor]] = {}
     for weight in weights:
         if weight.name not in tensors:
             problems.missing.append(weight.name)
             continue
         tensor = tensors[weight.name]
-        shape = shapes[weight.path] if weight.layer is None else shapes[weight.path][1:]
+        shape = shapes[weight.path][len(_place(weight)) :]
         view = _as_ours(weight, tensor, shape)
         if view is None:
             due = theirs_shape(weight, shape)
             problems.misshapen.append(f"{weight.name} {_described(tensor)}, not {list(due)}")
             continue
-        pieces.setdefault(weight.path, []).append(view)
+        pieces.setdefault(weight.path, {})[_place(weight)] = view
     unset = set(shapes) - {weight.path for weight in weights}
     assert not unset, f"the name map of {what} leaves {unset} out"
     problems.missing = list(dict.fromkeys(problems.missing))
     problems.misshapen = list(dict.fromkeys(problems.misshapen))
     problems.refuse(where, what)
-    stacks = {weight.path for weight in weights if weight.layer is not None}
-    return {p: views.stacked(v) if p in stacks else v[0] for p, v in pieces.items()}
+    return {path: _stacked(found) for path, found in pieces.items()}
+
+
+def _place(weight: PublishedWeight) -> tuple[int, ...]:
+    """Where in our array it stands: (), (layer,), or (layer, expert)."""
+    return tuple(i for i in (weight.layer, weight.expert) if i is not None)
+
+
+def _stacked(pieces: dict[tuple, StoredTensor]) -> StoredTensor:
+    """Returns what stands at places 0, 1, ... of one or two axes in an array; at () it is whole."""
+    if () in pieces:
+        return pieces[()]
+    first = sorted({place[0] for place in pieces})
+    return views.stacked(
+        [_stacked({p[1:]: view for p, view in pieces.items() if p[0] == i}) for i in first]
+    )
 
 
 def _described(tensor: StoredTensor) -> str:
@@ -166,8 +181,9 @@ def tensors_of(
     result: dict[str, StoredTensor] = {}
     parts: dict[str, list[tuple[PublishedWeight, StoredTensor]]] = {}
     for weight in sorted(weights, key=lambda weight: order[weight.path]):
-        leaf = leaves[weight.path]
-        tensor = leaf if weight.layer is None else views.row(leaf, weight.layer)
+        tensor = leaves[weight.path]
+        for number in _place(weight):
+            tensor = views.row(tensor, number)
         if weight.part is not None:
             beside = parts.setdefault(weight.name, [])
             beside.append((weight, tensor))

@@ -14,6 +14,9 @@ _POSITIVE = (
     "d_ff",
     "relative_buckets",
     "relative_max_distance",
+    "window_every",
+    "expert_every",
+    "expert_capacity",
 )
 _NOT_NEGATIVE = (
     "encoder_layers",
@@ -27,6 +30,11 @@ _NOT_NEGATIVE = (
     "token_types",
     "task_types",
     "pair_classes",
+    "query_scalar",
+    "attention_softcap",
+    "logits_softcap",
+    "window",
+    "experts",
 )
 
 
@@ -52,11 +60,25 @@ class Architecture:
     gated: bool = True
     # A bias beside every kernel of attention and feed-forward.
     biases: bool = False
+    # Mixture of experts: the second of every `expert_every` layers has so many feed-forward networks
+    # in the place of one (0: none), of which each token takes the likeliest; each serves the first
+    # `expert_capacity` tokens of a row that ask for it (Switch, arXiv:2101.03961).
+    experts: int = 0
+    expert_every: int = 2
+    expert_capacity: int = 64
     # Attention. Keys and values have heads of their own, each for heads / kv_heads queries (0: one
     # each). Queries are scaled by head_dim ** -0.5 (T5: not), and over the layer's number, from 1.
     kv_heads: int = 0
     scaled_attention: bool = False
     layer_scaled_attention: bool = False
+    # The number whose root `scaled_attention` divides by where it is not head_dim (0: that), and a cap
+    # c of the scores, c tanh(score / c), 0: none (Gemma 2).
+    query_scalar: int = 0
+    attention_softcap: float = 0.0
+    # All but every `window_every`th layer see only so far: a decoder so many tokens back, its own
+    # counted; an encoder so many both ways (0: all see everything).
+    window: int = 0
+    window_every: int = 2
     # Position: learned bias per head and bucket of (key - query), one table a stack or one a layer.
     relative_bias: Literal["shared", "per_layer", "none"] = "shared"
     relative_buckets: int = 32
@@ -66,15 +88,20 @@ class Architecture:
     learned_positions: int = 0
     first_position: int = 0
     rotary_base: float = 0.0
-    # Norm: before each sub-layer and after each stack, or after each sum of sub-layer and residual.
-    norm: Literal["rms", "layer"] = "rms"
-    norm_place: Literal["before", "after"] = "before"
+    # Norm, with a scale, or with one plus a weight: before each sub-layer and after each stack, after
+    # each sum of sub-layer and residual, or around: before and after each sub-layer.
+    norm: Literal["rms", "rms_plus_one", "layer"] = "rms"
+    norm_place: Literal["before", "after", "around"] = "before"
     norm_epsilon: float = 1e-6
     # Layers that are one another's parameters: this many, each used for a run of layers (0: all).
     layer_groups: int = 0
     # Embedding and head. `scaled_logits` multiplies the logits by d_model ** -0.5.
     tied_embedding: bool = False
     scaled_logits: bool = False
+    logits_softcap: float = 0.0
+    # The embedding times the root of d_model; a table of the decoder's own (which a tied head reads).
+    scaled_embedding: bool = False
+    separate_embeddings: bool = False
     # Width of the embedding, where a projection follows it (0: d_model); tables of segment types and
     # of tasks that are added to it (0: none), and a norm of the sum.
     d_embedding: int = 0
@@ -141,18 +168,31 @@ class Architecture:
                 f"{where}.head_dim: {self.head_dim} is odd; rotary positions turn pairs"
             )
         for layers in filter(None, (self.encoder_layers, self.decoder_layers)):
+            if self.window and self.experts:
+                raise UserError(f"{where}.window: is not for layers with experts")
             if self.layer_groups and layers % self.layer_groups:
                 raise UserError(
                     f"{where}.layer_groups: {self.layer_groups} does not divide {layers} layers"
                 )
+            if self.experts and layers % self.expert_every:
+                raise UserError(
+                    f"{where}.expert_every: {self.expert_every} does not divide {layers} layers"
+                )
+        for name in ("gated", "biases", "layer_groups"):
+            if self.experts and getattr(self, name):
+                raise UserError(f"{where}.{name}: is not for layers with experts")
+        if self.query_scalar and not self.scaled_attention:
+            raise UserError(f"{where}.query_scalar: needs scaled_attention")
         if self.layer_scaled_attention and not self.scaled_attention:
             raise UserError(
                 f"{where}.layer_scaled_attention: divides the scale of scaled_attention, which is off"
             )
         if self.encoder_layers and self.decoder_layers:
-            for name in ("learned_positions", "rotary_base", "token_types", "pair_classes"):
+            for name in ("learned_positions", "token_types", "pair_classes"):
                 if getattr(self, name):
                     raise UserError(f"{where}.{name}: is for an encoder or a decoder alone")
+        elif self.separate_embeddings:
+            raise UserError(f"{where}.separate_embeddings: needs an encoder and a decoder")
         if not self.encoder_layers or self.decoder_layers:
             for name in ("token_types", "task_types", "pair_classes"):
                 if getattr(self, name):

@@ -25,6 +25,9 @@ class Visibility(NamedTuple):
     key_segments: jax.Array | None = None  # [B, S]
     causal: bool = False  # a query sees keys at its own position and before
     first_query: jax.Array | None = None  # position of query 0; None is 0
+    prefix: jax.Array | None = None  # [B, S]; keys, not 0, that causal queries before them see too
+    # How far a query sees: causal so many keys back, its own counted; else so many both ways.
+    window: jax.Array | None = None
 
     def mask(self, queries: int, keys: int) -> jax.Array | None:
         """Boolean, broadcastable to [B, H, T, S]; None when nothing is hidden."""
@@ -35,7 +38,14 @@ class Visibility(NamedTuple):
         if self.causal:
             position = jnp.arange(queries) + (0 if self.first_query is None else self.first_query)
             past = position[:, None] >= jnp.arange(keys)
+            if self.prefix is not None:
+                past = past | (self.prefix[:, None, None] > 0)
             mask = past if mask is None else mask & past
+        if self.window is not None:
+            first = 0 if self.first_query is None else self.first_query
+            back = jnp.arange(queries)[:, None] + first - jnp.arange(keys)
+            near = back < self.window if self.causal else jnp.abs(back) <= self.window
+            mask = near if mask is None else mask & near
         return mask
 
 
@@ -73,23 +83,29 @@ def plain_attention(
     dropout_rate: float = 0.0,
     dropout_key: jax.Array | None = None,
     shared_axes: tuple[int, ...] = (-2,),
+    softcap: float = 0.0,
 ) -> jax.Array:
     """softmax(query key^T + bias) value, without a scale: queries carry it.
 
     query [B, T, H, D], keys [B, S, H, D] or of fewer heads, bias broadcastable to [B, H, T, S].
     Softmax in float32. Dropout draws once along `shared_axes` of the weights (T5X: all queries).
+    softcap c: c tanh(logits / c) in the place of the logits; 0: none.
     """
     keys = KeyValues(*(for_heads(x, query.shape[2], axis=2) for x in keys))
     logits = jnp.einsum(
         "bthd,bshd->bhts", query, keys.key, preferred_element_type=wide(query.dtype)
     )
-    weights = _softmax(logits, bias, visibility).astype(query.dtype)
+    weights = _softmax(logits, bias, visibility, softcap).astype(query.dtype)
     weights = dropout(weights, dropout_rate, dropout_key, shared_axes)
     return jnp.einsum("bhts,bshd->bthd", weights, keys.value)
 
 
 def one_step(
-    query: jax.Array, stored: KeyValues, bias: jax.Array | None, visibility: Visibility
+    query: jax.Array,
+    stored: KeyValues,
+    bias: jax.Array | None,
+    visibility: Visibility,
+    softcap: float = 0.0,
 ) -> jax.Array:
     """`plain_attention` to a cache, [B, H, S, D]; few queries, forward only.
 
@@ -104,7 +120,7 @@ def one_step(
         (((3,), (3,)), rows_and_heads),
         preferred_element_type=wide(query.dtype),
     )
-    weights = _softmax(logits, bias, visibility).astype(query.dtype)
+    weights = _softmax(logits, bias, visibility, softcap).astype(query.dtype)
     y = jax.lax.dot_general(weights, stored.value, (((3,), (2,)), rows_and_heads))
     return y.swapaxes(1, 2)
 
@@ -114,8 +130,12 @@ def for_heads(x: jax.Array, heads: int, axis: int) -> jax.Array:
     return x if x.shape[axis] == heads else jnp.repeat(x, heads // x.shape[axis], axis=axis)
 
 
-def _softmax(logits: jax.Array, bias: jax.Array | None, visibility: Visibility) -> jax.Array:
+def _softmax(
+    logits: jax.Array, bias: jax.Array | None, visibility: Visibility, softcap: float
+) -> jax.Array:
     """Of logits [B, H, T, S] + bias, over the keys that may be seen."""
+    if softcap:
+        logits = softcap * jnp.tanh(logits / softcap)
     if bias is not None:
         logits = add_bias(logits, bias)
     mask = visibility.mask(logits.shape[-2], logits.shape[-1])
@@ -173,7 +193,10 @@ class Attention(nnx.Module):
         )
         self.head_dim = arch.head_dim
         self.rotary_base = arch.rotary_base
-        self.scale = arch.head_dim**-0.5 if arch.scaled_attention else None
+        root = (arch.query_scalar or arch.head_dim) ** -0.5
+        self.scale = root if arch.scaled_attention else None
+        # Named only where there is one: an attention function need not know it.
+        self.cap = {"softcap": arch.attention_softcap} if arch.attention_softcap else {}
         self.rate = arch.dropout
         self.shared_axes = shared_axes(arch)
         self.attention = attention
@@ -200,7 +223,8 @@ class Attention(nnx.Module):
         they look at their input's keys as one longer row would, so those are stored and read once.
         """
         query = self._queries(x, keys, dropout_key, place)
-        y = self.attention(query, keys, bias, visibility, self.rate, dropout_key, self.shared_axes)
+        dropped = self.rate, dropout_key, self.shared_axes
+        y = self.attention(query, keys, bias, visibility, *dropped, **self.cap)
         return self.out(y.reshape(*x.shape[:-1], -1), dropout_key)
 
     def step(
@@ -212,7 +236,7 @@ class Attention(nnx.Module):
         place: Place | None = None,
     ) -> jax.Array:
         """As a call, to keys in the order of a cache."""
-        y = one_step(self._queries(x, stored, None, place), stored, bias, visibility)
+        y = one_step(self._queries(x, stored, None, place), stored, bias, visibility, **self.cap)
         return self.out(y.reshape(*x.shape[:-1], -1))
 
     def _queries(
@@ -226,7 +250,9 @@ class Attention(nnx.Module):
         return query.reshape(keys.key.shape[0], -1, *query.shape[2:])
 
     def _turned(self, x: jax.Array, place: Place | None) -> jax.Array:
-        return rotate(x, place.positions, self.rotary_base) if self.rotary_base else x
+        # In cross-attention there is no place: positions of another text say nothing.
+        turns = self.rotary_base and place is not None
+        return rotate(x, place.positions, self.rotary_base) if turns else x
 
     def _by_head(self, x: jax.Array) -> jax.Array:
         return x.reshape(*x.shape[:-1], -1, self.head_dim)

@@ -15,6 +15,7 @@ from t2t.models.attention import (
     extend,
 )
 from t2t.models.dropout import dropout, shared_axes, split_key
+from t2t.models.experts import Experts
 from t2t.models.feed_forward import FeedForward
 from t2t.models.norms import norm
 from t2t.models.parameters import Constrain, Declare
@@ -40,11 +41,16 @@ class LayerCache(NamedTuple):
     )  # [B, H, S, D], of the encoded input; a decoder alone has none
     parameters: nnx.State  # its own: cut out of the stack once, not at every step
 
+    @property
+    def longest(self) -> int:
+        """How many positions there is room for."""
+        return self.self_attention.key.shape[2]
+
 
 class Block(nnx.Module):
-    """Residual layer: x + f(norm(x)) for each sub-layer f, or norm(x + f(x)).
+    """Residual layer: x + f(norm(x)) for each sub-layer f, norm(x + f(x)), or x + norm(f(norm(x))).
 
-    cross: whether it also attends to an encoded input.
+    cross: whether it also attends to an encoded input. sparse: whether its feed-forward is experts.
     """
 
     def __init__(
@@ -55,11 +61,15 @@ class Block(nnx.Module):
         constrain: Constrain,
         attention: AttentionFunction,
         cross: bool,
+        sparse: bool = False,
     ):
         def here(place: str) -> nnx.Module | None:
-            return norm(arch, declare) if arch.norm_place == place else nnx.data(None)
+            wanted = arch.norm_place in (place, "around")
+            return norm(arch, declare) if wanted else nnx.data(None)
 
         self.cross = cross
+        self.sparse = sparse
+        self.around = arch.norm_place == "around"
         self.rate = arch.dropout
         self.shared_axes = shared_axes(arch)
         self.own_bias = arch.relative_bias == "per_layer"
@@ -73,7 +83,7 @@ class Block(nnx.Module):
             self.cross_attention = Attention(arch, declare, attention)
             self.post_cross_attention_norm = here("after")
         self.pre_feed_forward_norm = here("before")
-        self.feed_forward = FeedForward(arch, declare, constrain)
+        self.feed_forward = (Experts if sparse else FeedForward)(arch, declare, constrain)
         self.post_feed_forward_norm = here("after")
 
     def __call__(
@@ -90,6 +100,8 @@ class Block(nnx.Module):
             return x if norm is None else norm(x)
 
         def residual(x, y, key, norm):
+            if self.around:
+                return x + dropout(norm(y), self.rate, key, self.shared_axes)
             x = x + dropout(y, self.rate, key, self.shared_axes)
             return x if norm is None else norm(x)
 
@@ -118,5 +130,16 @@ class Block(nnx.Module):
                 y = self.cross_attention.step(y, cache.cross_attention, None, visibility)
             x = residual(x, y, keys[3], self.post_cross_attention_norm)
 
-        y = self.feed_forward(before(self.pre_feed_forward_norm, x), keys[4])
-        return residual(x, y, keys[5], self.post_feed_forward_norm), cache, {}
+        y, aux = before(self.pre_feed_forward_norm, x), {}
+        if self.sparse:
+            y, aux = self.feed_forward(y, around.visibility.query_segments, keys[4])
+        else:
+            y = self.feed_forward(y, keys[4])
+        return residual(x, y, keys[5], self.post_feed_forward_norm), cache, aux
+
+    def start_cache(
+        self, encoded: jax.Array, empty: jax.Array, parameters: nnx.State
+    ) -> LayerCache:
+        """`empty` [B, H, longest, D]; the keys of the encoded input [B, S, E] where it looks at one."""
+        cross = self.cross_attention.project(encoded).stored() if self.cross else None
+        return LayerCache(KeyValues(empty, empty), cross, parameters)

@@ -77,11 +77,17 @@ def add_heads(network: nnx.Module, arch: Architecture, declare: Declare) -> None
         network.pair_head = PairHead(arch, declare)
 
 
+def tied_table(network: nnx.Module) -> jax.Array:
+    """The embedding [V, E] that is also the head's kernel: that of the stack whose states it reads."""
+    own = network.arch.separate_embeddings
+    return (network.decoder_token_embedding if own else network.token_embedding).table[...]
+
+
 def vocabulary_logits(network: nnx.Module, hidden: jax.Array) -> jax.Array:
     """Hidden states [..., E] -> logits [..., V], float32."""
     arch = network.arch
     tied = arch.tied_embedding
-    kernel = network.token_embedding.table[...].T if tied else network.lm_head.kernel[...]
+    kernel = network.lm_head.kernel[...] if not tied else tied_table(network).T
     if arch.head == "masked":
         hidden = network.masked_head(hidden)
     if arch.scaled_logits:
@@ -89,5 +95,7 @@ def vocabulary_logits(network: nnx.Module, hidden: jax.Array) -> jax.Array:
     logits = to_vocabulary(hidden, kernel.astype(arch.dtype))
     if arch.vocabulary_bias:
         logits = logits + network.vocabulary_bias.bias[...]
+    if arch.logits_softcap:
+        logits = arch.logits_softcap * jnp.tanh(logits / arch.logits_softcap)
     names = ("batch", "length", "vocab")
     return network.constrain(logits, names) if logits.ndim == 3 else logits

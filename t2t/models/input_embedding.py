@@ -13,6 +13,8 @@ from t2t.models.parameters import Constrain, Declare, Linear, fan_in_truncated
 
 def add_tables(network: nnx.Module, arch: Architecture, declare: Declare) -> None:
     """Gives the network the tables and layers around its token embedding that the family has."""
+    if arch.separate_embeddings:
+        network.decoder_token_embedding = Embedding(arch, declare, arch.vocab_size)
     for name, rows, axis in (
         ("position_embedding", arch.learned_positions, "positions"),
         ("type_embedding", arch.token_types, "types"),
@@ -29,13 +31,18 @@ def add_tables(network: nnx.Module, arch: Architecture, declare: Declare) -> Non
         )
 
 
-def embed(network: nnx.Module, side: dict, place: jax.Array, constrain: Constrain) -> jax.Array:
+def embed(
+    network: nnx.Module, side: dict, place: jax.Array, constrain: Constrain, decoder: bool
+) -> jax.Array:
     """One part of a batch, {tokens [B, T], types?, tasks?}, at positions [T] or [B, T] -> [B, T, E].
 
     Without `types` every token is of type 0, without `tasks` of task 0.
     """
     arch, tokens = network.arch, side["tokens"]
-    x = network.token_embedding(tokens, constrain)
+    own = decoder and arch.separate_embeddings
+    x = (network.decoder_token_embedding if own else network.token_embedding)(tokens, constrain)
+    if arch.scaled_embedding:
+        x = x * jnp.asarray(arch.d_model**0.5, x.dtype)  # as Gemma, rounded to the type of x
     if arch.learned_positions:
         x = x + network.position_embedding(place + arch.first_position, constrain)
     if arch.token_types:

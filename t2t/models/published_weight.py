@@ -19,6 +19,7 @@ class PublishedWeight(NamedTuple):
     part: tuple[int, int] | None = None
     # This axis of theirs and the next, (heads, head_dim), are one of ours (XLNet's raw tensors).
     heads_axis: int | None = None
+    expert: int | None = None  # index into our [experts, ...] array of a layer
 
 
 def affine(

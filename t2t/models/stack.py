@@ -5,11 +5,12 @@ import jax.numpy as jnp
 from flax import nnx
 
 from t2t.models.architecture import Architecture
-from t2t.models.attention import AttentionFunction, KeyValues
+from t2t.models.attention import AttentionFunction
 from t2t.models.block import Block, LayerCache, Surroundings
 from t2t.models.dropout import dropout, shared_axes, split_key
 from t2t.models.norms import norm
 from t2t.models.parameters import Constrain, Declare
+from t2t.models.period import Period
 from t2t.models.positions import RelativeBias
 
 _REMAT_POLICIES = {
@@ -18,8 +19,14 @@ _REMAT_POLICIES = {
 }
 
 
+_EVERYTHING = 1 << 30  # a window that hides nothing
+
+
 class Stack(nnx.Module):
-    """`layers` blocks, their shared position bias, and the final norm."""
+    """`layers` blocks, their shared position bias, and the final norm.
+
+    Where blocks differ in their parameters (experts), a layer here is a period of them.
+    """
 
     def __init__(
         self,
@@ -31,17 +38,17 @@ class Stack(nnx.Module):
         attention: AttentionFunction,
     ):
         cross = decoder and arch.encoder_layers > 0
+        kind, layers = (Period, layers // arch.expert_every) if arch.experts else (Block, layers)
         self.stored = arch.layer_groups or layers
-        self.layers = Block(
-            arch, declare.stacked(self.stored), decoder, constrain, attention, cross
-        )
+        self.layers = kind(arch, declare.stacked(self.stored), decoder, constrain, attention, cross)
         self.shared_bias = arch.relative_bias == "shared"
         if self.shared_bias:
             self.relative_bias = RelativeBias(arch, declare, bidirectional=not decoder)
-        before = arch.norm_place == "before"
-        self.final_norm = norm(arch, declare) if before else nnx.data(None)
+        after = arch.norm_place == "after"
+        self.final_norm = nnx.data(None) if after else norm(arch, declare)
         self.count = layers
         self.numbered = arch.layer_scaled_attention
+        self.window, self.window_every = arch.window, arch.window_every
         self.shared_axes = shared_axes(arch)
         self.drops_last = arch.dropout_along_length
         self.decoder = decoder
@@ -61,7 +68,7 @@ class Stack(nnx.Module):
         embedding_key, layers_key, final_key = split_key(dropout_key, 3)
         x = dropout(x, self.rate, embedding_key, self.shared_axes)
         if self.shared_bias:
-            keys = x.shape[1] if cache is None else cache[0].self_attention.key.shape[2]
+            keys = x.shape[1] if cache is None else cache[0].longest
             first = around.visibility.first_query
             around = around._replace(bias=self.relative_bias(x.shape[1], keys, first))
 
@@ -81,12 +88,9 @@ class Stack(nnx.Module):
         # In the type that they are computed in: no step casts them again.
         state = jax.tree.map(lambda leaf: leaf.astype(empty.dtype), state)
 
-        def layer(one: nnx.State) -> LayerCache:
-            block = nnx.merge(graph, one)
-            cross = block.cross_attention.project(encoded).stored() if block.cross else None
-            return LayerCache(KeyValues(empty, empty), cross, one)
-
-        return tuple(map(layer, self._each(state)))
+        return tuple(
+            nnx.merge(graph, one).start_cache(encoded, empty, one) for one in self._each(state)
+        )
 
     def _apply(self, x, around, cache, layer_keys):
         graph, state = nnx.split(self.layers)
@@ -95,6 +99,10 @@ class Stack(nnx.Module):
             here = around
             if self.numbered:
                 here = around._replace(place=around.place._replace(layer=number))
+            if self.window:
+                whole = (number + 1) % self.window_every == 0
+                window = jnp.where(whole, _EVERYTHING, self.window)
+                here = here._replace(visibility=here.visibility._replace(window=window))
             x, layer_cache, aux = nnx.merge(graph, one)(x, here, layer_cache, key)
             return self.constrain(x, ("batch", "length", "embed")), layer_cache, aux
 

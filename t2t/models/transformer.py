@@ -33,7 +33,12 @@ class Cache(NamedTuple):
 
 
 class Model(NamedTuple):
-    """A network as functions. Parameters are a nested dict of arrays; names are the plain path."""
+    """A network as functions. Parameters are a nested dict of arrays; names are the plain path.
+
+    A part of a batch (`encoder`, `decoder`) is {tokens [B, T], segments?, positions?, types?, tasks?};
+    of a decoder also `prefix?` [B, T], not 0 on tokens that all of their segment see (prefix LM).
+    aux: by stack, of every layer, what its experts say (see `Experts`).
+    """
 
     arch: Architecture
     drops: bool  # whether training drops anything
@@ -76,11 +81,13 @@ class Transformer(nnx.Module):
         self.drops = arch.dropout > 0
         self.constrain = constrain
 
-    def embed(self, side: dict, first: jax.Array | int = 0) -> tuple[jax.Array, Place | None]:
+    def embed(
+        self, side: dict, decoder: bool, first: jax.Array | int = 0
+    ) -> tuple[jax.Array, Place | None]:
         """A part of a batch, from position `first` on, embedded; and the place of its tokens."""
         arch, tokens = self.arch, side["tokens"]
         positions = side.get("positions", first + jnp.arange(tokens.shape[-1]))
-        x = embed(self, side, positions, self.constrain)
+        x = embed(self, side, positions, self.constrain, decoder)
         needed = arch.rotary_base or arch.layer_scaled_attention
         return x, Place(positions) if needed else None
 
@@ -93,7 +100,7 @@ class Transformer(nnx.Module):
             rows = encoder["tokens"].shape[0]
             return jnp.zeros((rows, 0, self.arch.d_model), self.arch.dtype), {}
         segments = encoder.get("segments")
-        x, place = self.embed(encoder)
+        x, place = self.embed(encoder, decoder=False)
         around = Surroundings(Visibility(segments, segments), place=place)
         x, _, aux = self.encoder(x, around, None, self._used(dropout_key))
         return x, aux
@@ -103,8 +110,8 @@ class Transformer(nnx.Module):
             x, aux = self.encode(batch["encoder"], dropout_key)
             return x, None, {"encoder": aux}
         encoder_key, decoder_key = split_key(self._used(dropout_key), 2)
-        segments = batch["decoder"].get("segments")
-        around, aux = Surroundings(Visibility(segments, segments, causal=True)), {}
+        segments, prefix = (batch["decoder"].get(name) for name in ("segments", "prefix"))
+        around, aux = Surroundings(Visibility(segments, segments, True, prefix=prefix)), {}
         if self.arch.encoder_layers:
             encoded, aux["encoder"] = self.encode(batch["encoder"], encoder_key)
             around = around._replace(
@@ -115,7 +122,7 @@ class Transformer(nnx.Module):
                     batch["encoder"].get("segments"),
                 ),
             )
-        x, place = self.embed(batch["decoder"])
+        x, place = self.embed(batch["decoder"], decoder=True)
         x, _, aux["decoder"] = self.decoder(x, around._replace(place=place), None, decoder_key)
         return x, None, aux
 
@@ -136,7 +143,7 @@ class Transformer(nnx.Module):
         if cache.encoder_segments is not None:
             inputs = cache.encoder_segments.shape[0]
             segments = jnp.ones((inputs, tokens.size // inputs), tokens.dtype)
-        x, place = self.embed({"tokens": tokens}, cache.position)
+        x, place = self.embed({"tokens": tokens}, True, cache.position)
         around = Surroundings(
             Visibility(causal=True, first_query=cache.position),
             cross_visibility=Visibility(segments, cache.encoder_segments),

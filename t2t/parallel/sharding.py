@@ -28,10 +28,12 @@ PARAMETERS: Choices = {
     "types": (),
     "classes": (),
     "rank": (),
+    "expert": (("expert",),),
 }
 ACTIVATIONS: Choices = {
     "batch": (("replica", "data", "fsdp"),),
     "heads": (("tensor",),),
+    "expert": (("expert",),),
     "mlp": (("tensor",),),
     "vocab": (("tensor",),),
     "positions": (),

@@ -17,6 +17,8 @@ from t2t.models.families import (
     megatron_bert,
     megatron_gpt,
     roberta,
+    switch,
+    t5gemma,
 )
 from t2t.models.transformer import build
 
@@ -64,6 +66,14 @@ CASES = [
     (megatron_bert.architecture, "345m", 29056, 334_723_458, ()),
     (megatron_bert.architecture, "1.3b", 29056, 1_277_591_938, ()),
     (megatron_bert.architecture, "3.9b", 29056, 3_865_326_978, ()),
+    (switch.architecture, "base-8", 32128, 619_339_008, ()),
+    (switch.architecture, "base-16", 32128, 1_072_397_568, ()),
+    (switch.architecture, "base-32", 32128, 1_978_514_688, ()),
+    (switch.architecture, "base-64", 32128, 3_790_748_928, ()),
+    (switch.architecture, "base-128", 32128, 7_415_217_408, ()),
+    (switch.architecture, "base-256", 32128, 14_664_154_368, ()),
+    (t5gemma.architecture, "2b-2b", 256000, 5_596_853_760, ()),
+    (t5gemma.architecture, "9b-9b", 256000, 20_333_401_088, ()),
 ]
 
 
