@@ -21,7 +21,17 @@ import sys
 from benchmarks import results
 
 FAMILIES = ("t5_1_0", "t5_1_1", "mt5", "umt5", "byt5", "ul2", "lm_adapt")
-FAMILIES += ("bert", "roberta", "albert", "megatron_bert", "gpt2", "gpt3", "megatron_gpt", "llama")
+FAMILIES += (
+    "bert",
+    "roberta",
+    "albert",
+    "megatron_bert",
+    "electra",
+    "gpt2",
+    "gpt3",
+    "megatron_gpt",
+    "llama",
+)
 HELD_OUT = "books_held_out"
 HEAD = ("family", "parameters", "blind", "before", "after", "tokens/s", "GFLOP/step")
 
@@ -73,6 +83,7 @@ def figures(family: str, folder: pathlib.Path) -> Figures:
     from t2t.objectives.implementations import implementation
     from t2t.training import heldout
     from t2t.training.inputs import open_inputs
+    from t2t.wiring.choice import wired
 
     run = runs.load_saved(str(folder))
     inputs = open_inputs(run, lambda text: None, workdir=str(folder))
@@ -87,11 +98,14 @@ def figures(family: str, folder: pathlib.Path) -> Figures:
     lengths = implementation(run.objective).lengths(run.objective)
     return Figures(
         family,
-        sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(build(run.model).shapes)),
+        sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(wired(run, build)[0].shapes)),
         blind,
         {row["step"]: row["loss"] for row in rows if row["split"] == f"eval/{HELD_OUT}"},
         statistics.median(speeds),
-        flops.train_flops(run.model, *lengths, rows=run.data.batch_size),
+        sum(
+            flops.train_flops(arch, *lengths, rows=run.data.batch_size)
+            for arch in filter(None, (run.model, run.generator))
+        ),
     )
 
 

@@ -51,8 +51,7 @@ def check_objective(run) -> None:
                     f"config.model.{key}: {getattr(run.model, key)}, and pairs of segments "
                     f"({run.objective.pairs}, config.objective) need 2"
                 )
-    if run.model.head == "replaced":
-        raise UserError(f"config.model.head: 'replaced' tells no tokens, which {kind} asks for")
+    _check_generator(run, kind)
     for key, given in (("examples", run.evaluation.examples), ("tasks", run.evaluation.tasks)):
         if given and stacks != ENCODER_DECODER:
             raise UserError(
@@ -81,6 +80,47 @@ def check_objective(run) -> None:
             f"config.objective: {kind} is for running text, and every corpus is a task; "
             "take TextToText"
         )
+
+
+def _check_generator(run, kind: str) -> None:
+    """Checks that a model that tells replaced tokens has one that writes them, with its embedding."""
+    if run.generator is None:
+        if run.model.head == "replaced":
+            raise UserError(
+                f"config.model.head: 'replaced' tells no tokens, which {kind} asks for; "
+                "config.generator names the network that writes them"
+            )
+        return
+    generator, objective = run.generator, run.objective
+    if run.model.head != "replaced" or not isinstance(objective, MaskedLM):
+        raise UserError(
+            "config.generator: writes tokens for a model with head='replaced' under MaskedLM, and "
+            f"config.model.head is {run.model.head!r}, config.objective {kind}"
+        )
+    if generator.head != "masked" or _stacks(generator) != ENCODER:
+        raise UserError("config.generator: must be an encoder alone with head='masked'")
+    if objective.pairs != "none":
+        raise UserError(f"config.objective.pairs: {objective.pairs!r} is not for a generator")
+    for key in (
+        "vocab_size",
+        "embedding_width",
+        "learned_positions",
+        "first_position",
+        "token_types",
+        "embedding_norm",
+    ):
+        ours, theirs = getattr(run.model, key), getattr(generator, key)
+        if ours != theirs:
+            raise UserError(
+                f"config.generator.{key}: {theirs}, and config.model.{key} is {ours}; both embed "
+                "tokens with the same tables"
+            )
+    for key, given in (
+        ("lora", run.training.lora is not None),
+        ("layer_decay", run.training.layer_decay < 1),
+    ):
+        if given:
+            raise UserError(f"config.training.{key}: is not for a model with a generator")
 
 
 def _stacks(model: Architecture) -> str:

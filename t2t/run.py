@@ -76,6 +76,8 @@ class Run:
     mesh: Mesh = Mesh()
     monitoring: Monitoring = Monitoring()
     initial: Initial | None = None
+    # Of a model that tells replaced tokens: the one that writes them (ELECTRA).
+    generator: Architecture | None = None
 
 
 def check(run: Run) -> None:

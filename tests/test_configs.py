@@ -26,6 +26,7 @@ TINY = (
     + 2 * 256
 )
 BERTS_AND_GPTS = (
+    "electra",
     "bert",
     "roberta",
     "albert",
@@ -53,6 +54,7 @@ PARAMETERS = {
     **{f"gpt3:{s}": None for s in ("small", "medium", "large", "xl", "2.7b", "6.7b", "13b", "175b")},
     **{f"megatron_gpt:{s}": None for s in ("355m", "2.5b", "8.3b", "turing")},
     **{f"megatron_bert:{s}": None for s in ("345m", "1.3b", "3.9b")},
+    **{f"electra:{s}": None for s in ("small", "base", "large")},
     **{f"llama:{s}": None for s in ("7b", "13b", "65b")},
     **{f"{f}:tiny": None for f in BERTS_AND_GPTS},
     **{f"{f}:tiny": None for f in ("t5_1_0", "t5_1_1", "mt5", "umt5", "byt5", "ul2", "lm_adapt")},

@@ -213,6 +213,9 @@ class MaskedLM:
     static_copies: masks are drawn once for each example and copy, and come again (BERT: 10; needs
     order='packed', where epochs have the same examples); 0: new ones every time (RoBERTa).
     pair_weight: factor of the pair's loss, a mean over pairs, beside that of the tokens.
+    replaced_weight: where a generator writes over the places (config.generator), factor of the mean
+    loss of telling its tokens from the originals. ELECTRA leaves 15 % of the places as they are and
+    makes none random: masked=0.85, random=0.
     """
 
     length: int = 512
@@ -225,6 +228,7 @@ class MaskedLM:
     short_share: float = 0.0
     static_copies: int = 0
     pair_weight: float = 1.0
+    replaced_weight: float = 50.0
 
     suits: ClassVar[str] = ENCODER
 
@@ -244,8 +248,9 @@ class MaskedLM:
             raise UserError(f"{where}.short_share: {self.short_share} is not in 0..1")
         if not 0 <= self.static_copies <= 1000:
             raise UserError(f"{where}.static_copies: {self.static_copies} is not in 0..1000")
-        if not (math.isfinite(self.pair_weight) and self.pair_weight > 0):
-            raise UserError(f"{where}.pair_weight: {self.pair_weight} is not positive")
+        for key in ("pair_weight", "replaced_weight"):
+            if not (math.isfinite(getattr(self, key)) and getattr(self, key) > 0):
+                raise UserError(f"{where}.{key}: {getattr(self, key)} is not positive")
 
 
 Objective: TypeAlias = SpanCorruption | TextToText | PrefixLM | UL2 | CausalLM | MaskedLM

@@ -11,7 +11,7 @@ from t2t.models.partition import join
 from t2t.models.transformer import build
 from t2t.monitoring.model_table import path_name
 from t2t.training.step import accumulated
-from t2t.wiring.choice import loss_functions
+from t2t.wiring.choice import wired
 
 
 def first_non_finite(run, state: dict, batch: dict) -> str | None:
@@ -20,8 +20,7 @@ def first_non_finite(run, state: dict, batch: dict) -> str | None:
     Activations are looked at in the order of the forward pass: the model hands every block's output
     to `constrain`, so the n-th call with one belongs to the n-th place in the network.
     """
-    arch = dataclasses.replace(run.model, layers="unroll", remat="none")
-    lora = run.training.lora
+    arch, lora = run.model, run.training.lora
     places = [
         *["encoder input (token_embedding)"] * bool(arch.encoder_layers),
         *(f"encoder/layers, layer {i}" for i in range(arch.encoder_layers)),
@@ -39,14 +38,19 @@ def first_non_finite(run, state: dict, batch: dict) -> str | None:
             seen.append(bool(jnp.all(jnp.isfinite(x))))
         return x
 
-    loss_fn, _ = loss_functions(run, build(arch, constrain=look, lora=lora))
+    def plain(one, **more):
+        return build(dataclasses.replace(one, layers="unroll", remat="none"), lora=lora, **more)
+
+    _, loss_fn, _ = wired(run, lambda one: plain(one, constrain=look))
     loss, _ = loss_fn(state["params"], state["frozen"], state["carry"], batch, None)
+    if len(places) != len(seen):  # more is embedded, or another network is there
+        places = [f"activation {i} of {len(seen)}" for i in range(1, len(seen) + 1)]
     for place, fine in zip(places, seen, strict=True):
         if not fine:
             return f"output of {place}"
     if not bool(jnp.isfinite(loss)):
         return "loss"
-    gradient = accumulated(loss_functions(run, build(arch, lora=lora))[0], 1)
+    gradient = accumulated(wired(run, plain)[1], 1)
     sums, _, _ = gradient(state["params"], state["frozen"], state["carry"], batch, None)
     for path, array in reversed(jax.tree_util.tree_leaves_with_path(sums)):
         if not bool(jnp.all(jnp.isfinite(array))):

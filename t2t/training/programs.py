@@ -21,7 +21,7 @@ from t2t.training import step as steps
 from t2t.training.layer_decay import depths, layer_decay
 from t2t.training.leaf_names import named_leaves
 from t2t.training.trainable import trained
-from t2t.wiring.choice import loss_functions
+from t2t.wiring.choice import wired
 
 
 class Programs(NamedTuple):
@@ -62,12 +62,16 @@ def build(run, devices: list | None = None) -> Programs:
     # The platform of these devices, which need not be the one of this machine.
     platform = mesh.devices.flat[0].platform
     constrain = sharding.constrainer(mesh)
-    model = build_model(
-        run.model,
-        constrain=constrain,
-        attention=sharded_attention(constrain),
-        platform=platform,
-        lora=run.training.lora,
+    model, loss_fn, plain_loss = wired(
+        run,
+        lambda arch: build_model(
+            arch,
+            constrain=constrain,
+            attention=sharded_attention(constrain),
+            platform=platform,
+            lora=run.training.lora,
+        ),
+        mesh,
     )
     is_trained = trained(run.training, named_leaves(model.shapes))
     axes_trained, axes_frozen = partition(model.axes, is_trained)
@@ -106,7 +110,6 @@ def build(run, devices: list | None = None) -> Programs:
     shapes = jax.tree.map(
         lambda s, place: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=place), shapes, layout
     )
-    loss_fn, plain_loss = loss_functions(run, model, mesh)
     step = steps.train_step(
         loss_fn,
         optimizer,

@@ -49,7 +49,8 @@ class StepMetrics:
         self._run, self._hosts, self._devices = run, hosts, devices
         self._writer, self._progress, self._feed = writer, progress, feed
         lengths = implementation(run.objective).lengths(run.objective)
-        self._row_flops = flops.train_flops(run.model, *lengths)
+        networks = filter(None, (run.model, run.generator))
+        self._row_flops = sum(flops.train_flops(arch, *lengths) for arch in networks)
         self._pending: tuple | None = None
         self._bad = 0  # steps in a row that were not finite
         # Since the last row: when it was, which step, how long next(feed) waited, tokens, rows.

@@ -1,13 +1,30 @@
-"""Which wiring a run's objective and training settings ask for."""
+"""Which networks and which loss a run's objective and settings ask for."""
 
 from collections.abc import Callable
 
 from jax.sharding import Mesh
 
+from t2t.models.architecture import Architecture
 from t2t.models.transformer import Model
 from t2t.objectives.config import MaskedLM
 from t2t.vocabulary_loss import Chunks
-from t2t.wiring import masked, r_drop, single
+from t2t.wiring import generator_discriminator, masked, r_drop, single
+
+
+def wired(
+    run, build: Callable[[Architecture], Model], mesh: Mesh | None = None
+) -> tuple[Model, Callable, Callable]:
+    """Returns (the model with all parameters of the run, what training differentiates, what held-out
+    text is scored by), the latter two as `loss_fn`. mesh: as in `loss_functions`."""
+    model = build(run.model)
+    if run.generator is None:
+        return model, *loss_functions(run, model, mesh)
+    generator, weight = build(run.generator), run.objective.replaced_weight
+    losses = (
+        generator_discriminator.loss_function(model, generator, *terms, weight)
+        for terms in ((run.training.z_loss, run.training.label_smoothing), (0.0, 0.0))
+    )
+    return generator_discriminator.both(model, generator), *losses
 
 
 def loss_functions(run, model: Model, mesh: Mesh | None = None) -> tuple[Callable, Callable]:

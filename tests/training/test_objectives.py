@@ -38,9 +38,15 @@ def text(tmp_path_factory):
 
 def run_of(text, objective, model, tokenizer, order="packed", **evaluation):
     run = tiny.get_config(str(text))
+    arch, generator = dataclasses.replace(run.model, vocab_size=640, **model), None
+    if arch.head == "replaced":
+        width = arch.embedding_width
+        narrow = {"d_model": width, "heads": 2, "d_embedding": 0, "head": "masked"}
+        generator = dataclasses.replace(arch, **narrow)
     return dataclasses.replace(
         run,
-        model=dataclasses.replace(run.model, vocab_size=640, **model),
+        model=arch,
+        generator=generator,
         tokenizer=tokenizer,
         objective=objective,
         data=dataclasses.replace(run.data, order=order),
@@ -63,11 +69,17 @@ RUNS = {
         "shuffled",
     ),
     "gpt": (CausalLM(64), DECODER, TrainedSubwords("byte_bpe", 600), "packed"),
+    "electra": (
+        MaskedLM(64, masked=0.85, random=0.0),
+        {**ENCODER, "head": "replaced", "pair_classes": 0, "d_embedding": 16},
+        WORDPIECE,
+        "shuffled",
+    ),
     "gpt_bytes": (CausalLM(64), DECODER, Bytes(), "shuffled"),
 }
 
 
-SLOW = ("albert", "gpt")  # like another that is not
+SLOW = ("albert", "electra", "gpt")  # like another that is not
 
 
 def get_config(arg: str):
@@ -86,11 +98,14 @@ def test_it_learns_and_says_so(name, text, tmp_path, capsys):
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     held_out = [row["loss"] for row in rows if row["split"] == "eval/held_out"]
     assert len(held_out) == 2 and held_out[1] < held_out[0] - 0.5
+    if name == "electra":
+        assert all(row["replaced_loss"] > 0 for row in rows)
+        assert rows[-1]["replaced_accuracy"] > 0.5 < rows[-1]["original_share"] < 1
     if RUNS[name][1] is ENCODER:
         assert all(0 <= row["pair_accuracy"] <= 1 and row["pair_loss"] > 0 for row in rows)
     shown = capsys.readouterr().err
     assert "best predictor that cannot see the input" in shown
-    assert ("inputs exchanged" in shown) == ("bert" in name)
+    assert ("inputs exchanged" in shown) == ("gpt" not in name)
 
 
 def test_what_does_not_go_together_is_named(text):
@@ -113,4 +128,14 @@ def test_what_does_not_go_together_is_named(text):
     refused(r"has no \[MASK\]", MaskedLM(64), ENCODER, Bytes())
     static = MaskedLM(64, static_copies=3)
     refused("static_copies: masks come again", static, ENCODER, WORDPIECE, "shuffled")
+    alone = {**ENCODER, "head": "replaced", "pair_classes": 0}
+    run = run_of(text, MaskedLM(64), alone, WORDPIECE)
+    for change, match in (
+        ({"generator": None}, "'replaced' tells no tokens, which MaskedLM asks for"),
+        ({"objective": pairs}, "config.objective.pairs: 'sentence_order'|pair_classes"),
+        ({"training": dataclasses.replace(run.training, layer_decay=0.9)}, "training.layer_decay"),
+        ({"generator": dataclasses.replace(run.generator, d_embedding=8)}, "embedding_width: 8"),
+    ):
+        with pytest.raises(UserError, match=match):
+            runs.check(dataclasses.replace(run, **change))
     refused("config.evaluation.examples: answers are", CausalLM(64), DECODER, Bytes(), examples=2)
