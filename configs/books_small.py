@@ -12,7 +12,9 @@ are masked, so that a row of 128 gives a hundred tokens to learn from and not tw
     t2t train --config=books_small:tiny
 
 Expected: the closing line shows a held-out loss under that of the best predictor that cannot see
-the input, and a higher one with the inputs exchanged between rows.
+the input, and a higher one with the inputs exchanged between rows. `books_small:tiny` on two shared
+CPU cores: 9.52, 5.25, 4.81, 4.63, 4.45 after 0, 200, 400, 800 and 2,000 steps; at the end 4.442 where
+that predictor has 4.628, and 4.493 with exchanged inputs.
 """
 
 import dataclasses
