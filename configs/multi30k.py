@@ -7,8 +7,8 @@
 The captions (`multi30k.train.en.gz` and `.de.gz`, `val`, `test_2016_flickr`) are yours to supply;
 elsewhere than in `../shared/data/tasks` they are named by
 
-    t2t train --config=multi30k '--config.data.train.corpora[0].source.data=FOLDER' \
-        '--config.data.evaluation[0].source.data=FOLDER' --config.evaluation.judging.data=FOLDER
+    t2t train --config=multi30k '--config.data.train.corpora[0].source.data=DIR' \
+        '--config.data.evaluation[0].source.data=DIR' --config.evaluation.judging.data=DIR
 
 A vocabulary of 8,000 pieces is trained on both languages first. While it trains, BLEU of the first
 200 captions of `val` is written beside the loss; `t2t eval --steps=all` gives the curve of all 1,000

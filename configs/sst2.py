@@ -1,18 +1,17 @@
 """Sentiment of whole sentences (SST-2), begun with a run pre-trained on books, or from scratch.
 
-    t2t train --config=books_small:tiny
     t2t train --config=sst2
     t2t train --config=sst2:scratch
     t2t eval --workdir=runs/sst2 --tasks=glue_sst2 --steps=best --data=../shared/data/tasks
     t2t compare runs/sst2 runs/sst2_scratch --tasks=glue_sst2
 
-Both take model and vocabulary of the run in `runs/books_small_tiny`; `sst2:scratch` draws its
-parameters. The data are Stanford's 6,920 sentences as one TSV (`sst2_sentences.train.tsv.gz`: label,
+Both take model and vocabulary of `runs/books_small_tiny`, which `t2t train --config=books_small:tiny`
+makes first; `sst2:scratch` draws its parameters. The data are Stanford's 6,920 sentences as one TSV (`sst2_sentences.train.tsv.gz`: label,
 sentence) and GLUE's validation split of 872 (`glue_sst2.validation.jsonl.gz`), yours to supply; they
 are looked for in `../shared/data/tasks`, elsewhere with
 
-    t2t train --config=sst2 '--config.data.train.corpora[0].source.data=FOLDER' \
-        '--config.data.evaluation[0].source.data=FOLDER' --config.evaluation.judging.data=FOLDER
+    t2t train --config=sst2 '--config.data.train.corpora[0].source.data=DIR' \
+        '--config.data.evaluation[0].source.data=DIR' --config.evaluation.judging.data=DIR
 
 Expected: both learn; what decides is the accuracy of decoded answers on the 872, `eval/glue_sst2` in
 the metric rows.

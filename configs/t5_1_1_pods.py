@@ -6,8 +6,8 @@
         '--config.data.evaluation[0].source.paths=DIR/*.json.gz'
 
 The argument is SIZE-KIND-SHAPE, several slices 2xKIND. Everything else is `t5_1_1`'s; compiler flags
-are those of the device (t2t/parallel/compiler_flags.py). What each needs and sends, as planned:
-benchmarks/plans.md.
+are those of the device (t2t/parallel/compiler_flags.py). Expected: the plan says `fits: yes`; what those
+planned so far need and send stands in benchmarks/plans.md.
 
 How they were chosen. fsdp: no more than d_model / 128, or a device's columns are not whole tiles and
 the TPU compiler pads them, and fills and reduces where it should gather. tensor: only where fsdp does

@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import math
 import re
+import runpy
 import shlex
 
 import jax
@@ -13,6 +14,7 @@ from t2t import cli, recipes
 from t2t import run as runs
 from t2t.data.source_config import Task
 from t2t.models.transformer import build
+from t2t.parallel.mesh_config import AXES
 from tests.models.test_parameter_counts import PUBLISHED
 
 FOLDER = recipes.config_folder()
@@ -36,6 +38,7 @@ BERTS_AND_GPTS = (
     "megatron_gpt",
     "llama",
 )
+LAYOUTS = runpy.run_path(str(FOLDER / "t5_1_1_pods.py"))["LAYOUTS"]
 FAMILIES = {m.__name__.rpartition(".")[2]: sizes for m, sizes in PUBLISHED.items()}
 PARAMETERS = {
     **{f"{'t5_1_0' if f == 't5' else f}:{s}": n for f, sizes in FAMILIES.items() for s, n in sizes.items()},
@@ -58,6 +61,7 @@ PARAMETERS = {
     **{f"llama:{s}": None for s in ("7b", "13b", "65b")},
     **{f"{f}:tiny": None for f in BERTS_AND_GPTS},
     **{f"{f}:tiny": None for f in ("t5_1_0", "t5_1_1", "mt5", "umt5", "byt5", "ul2", "lm_adapt")},
+    **{f"t5_1_1_pods:{n}": FAMILIES["t5_1_1"][n.partition("-")[0]] for n in LAYOUTS},
     "quickstart": None,  # sizes of our own
     "overfit": None,
 }  # fmt: skip
@@ -102,7 +106,8 @@ def test_documented_commands_parse_and_load(name):
         assert options.config.partition(":")[0] == name
         run = runs.load(options.config, overrides)
         if run.mesh.fsdp > 1:
-            runs.check_devices(run, 8)
+            sizes = [getattr(run.mesh, axis) for axis in AXES]
+            runs.check_devices(run, max(8, math.prod(max(size, 1) for size in sizes)))
         for path, _ in overrides:  # a command that names other data names all of it
             if path.startswith("data.train.corpora"):
                 source = run.data.evaluation[0].source
