@@ -101,8 +101,13 @@ def check(run: Run) -> None:
 
 
 def _check_dropout(run: Run) -> None:
-    """Checks that what compares dropouts has any."""
+    """Checks that what compares dropouts has any, and a wiring that does."""
     lora = run.training.lora
+    if run.training.r_drop and (run.generator is not None or isinstance(run.objective, MaskedLM)):
+        raise UserError(
+            f"config.training.r_drop: {run.training.r_drop} is for objectives whose targets are a "
+            f"text, not {type(run.objective).__name__} (config.objective)"
+        )
     if run.training.r_drop and isinstance(run.objective, MaskedLM):
         raise UserError("config.training.r_drop: MaskedLM (config.objective) does not take it")
     if run.training.r_drop and not (run.model.dropout or (lora is not None and lora.dropout)):

@@ -19,7 +19,8 @@ class Training:
     target tokens, so that the result does not depend on it. repeat_samples: when positive, only the
     first so many samples are used, over and over (to see a model overfit). z_loss: weight of
     log(Z)^2. label_smoothing: mass spread over the vocabulary. r_drop: weight of the divergence
-    between two dropouts of each row (R-Drop, arXiv:2106.14448; 0: one pass). loss_tokens: target
+    between two dropouts of each row (R-Drop, arXiv:2106.14448; 0: one pass). balance_loss: of a model with experts,
+    weight of how unevenly they are used (Switch: 1e-2). loss_tokens: target
     tokens of a device whose logits are computed at once, the loss being the same (None: as many as
     take 128 MiB in float32; R-Drop takes all). bad_steps: consecutive steps with a
     non-finite loss or gradient (each skipped) after which the run stops. deterministic: ask GPUs
@@ -41,6 +42,7 @@ class Training:
     z_loss: float = 1e-4
     label_smoothing: float = 0.0
     r_drop: float = 0.0
+    balance_loss: float = 1e-2
     loss_tokens: int | None = None
     bad_steps: int = 10
     deterministic: bool = False
@@ -60,6 +62,7 @@ class Training:
             ("repeat_samples", 0),
             ("z_loss", 0),
             ("r_drop", 0),
+            ("balance_loss", 0),
             ("bad_steps", 1),
             ("watchdog_seconds", 0),
         ):

@@ -43,4 +43,4 @@ def loss_functions(run, model: Model, mesh: Mesh | None = None) -> tuple[Callabl
     plain = single.loss_function(model, 0.0, 0.0, chunks)
     if run.training.r_drop:
         return r_drop.loss_function(model, *terms, run.training.r_drop), plain
-    return single.loss_function(model, *terms, chunks), plain
+    return single.loss_function(model, *terms, chunks, run.training.balance_loss), plain
