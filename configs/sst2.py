@@ -14,7 +14,8 @@ are looked for in `../shared/data/tasks`, elsewhere with
         '--config.data.evaluation[0].source.data=DIR' --config.evaluation.judging.data=DIR
 
 Expected: both learn; what decides is the accuracy of decoded answers on the 872, `eval/glue_sst2` in
-the metric rows.
+the metric rows. Half an hour of books is too little to help: begun with it the model ends at 65.3
+(interval 62 to 68), drawn at random with T5's vocabulary it ended at 68.0.
 """
 
 import dataclasses
