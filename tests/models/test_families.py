@@ -39,7 +39,14 @@ def assert_same(got, want, tolerance=1e-12):
     assert np.abs(got - want).max() <= tolerance * np.abs(want).max()
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+# Each compiles a model of its own: some seconds.
+FEW_FAST = [
+    name if name in ("gpt2", "bert", "switch") else pytest.param(name, marks=pytest.mark.slow)
+    for name in FAMILIES
+]
+
+
+@pytest.mark.parametrize("name", FEW_FAST)
 def test_logits_and_heads_equal_the_numpy_transformer(name):
     reference, arch = oracle.load(), FAMILIES[name]
 
@@ -73,6 +80,7 @@ def test_logits_and_heads_equal_the_numpy_transformer(name):
             assert_same(pairs, net.pooled(want_hidden))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in FAMILIES if name != "switch"])
 def test_packed_rows_equal_separate_rows_and_scan_equals_unroll(name):
     """(Switch's experts count a row's tokens, whatever text they are of.)"""
@@ -106,6 +114,7 @@ def test_packed_rows_equal_separate_rows_and_scan_equals_unroll(name):
         assert_same(together[: len(want)], want)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*DECODERS, *PAIRED])
 def test_cached_steps_equal_a_whole_forward_pass(name):
     # A step has no row of tokens that could overflow an expert.
