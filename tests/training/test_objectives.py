@@ -88,6 +88,7 @@ def get_config(arg: str):
     return run_of(text, *RUNS[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in RUNS]
 )

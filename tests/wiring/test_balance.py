@@ -65,6 +65,7 @@ def test_it_is_added_once_a_token_and_reaches_the_router():
     assert any(jax.tree.leaves(moved))
 
 
+@pytest.mark.slow
 def test_a_run_writes_it(tmp_path):
     arguments = [f"--config={RECIPE}:{write_text(tmp_path)}", f"--workdir={tmp_path / 'run'}"]
     model = dataclasses.replace(EXPERTS, vocab_size=384)

@@ -56,6 +56,7 @@ def test_the_loss_is_both_passes_and_how_far_they_are_apart():
     assert carry == {}
 
 
+@pytest.mark.slow
 def test_a_run_trains_with_it(tmp_path):
     text = write_text(tmp_path)
     arguments = [f"--config={RECIPE}:{text}", f"--workdir={tmp_path / 'run'}"]
