@@ -79,9 +79,6 @@ RUNS = {
 }
 
 
-SLOW = ("albert", "electra", "gpt")  # like another that is not
-
-
 def get_config(arg: str):
     """arg: NAME:TEXT."""
     name, _, text = arg.partition(":")
@@ -89,9 +86,7 @@ def get_config(arg: str):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in RUNS]
-)
+@pytest.mark.parametrize("name", RUNS)
 def test_it_learns_and_says_so(name, text, tmp_path, capsys):
     recipe = tmp_path / "recipe.py"
     recipe.write_text("from tests.training.test_objectives import get_config\n")
