@@ -388,6 +388,14 @@ def test_dry_run_prints_exactly_what_is_submitted(tmp_path, pretend, capsys):
     assert main(["launch", str(file)]) == 1
 
 
+# Tests that run in the background ignore SIGINT, and what begins ignoring it cannot trap it.
+LAUNCH = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("t2t.cli", run_name="__main__")
+"""
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_what_was_started_is_waited_for_when_it_is_asked_to_stop(number, tmp_path, pretend):
     """As a local run, which saves first: it takes a second, and ends with 75."""
@@ -402,7 +410,7 @@ def test_what_was_started_is_waited_for_when_it_is_asked_to_stop(number, tmp_pat
         "for i in {1..100}; do sleep 0.1; done",
     )
     started = subprocess.Popen(
-        [sys.executable, "-m", "t2t.cli", "launch", str(file)],
+        [sys.executable, "-c", LAUNCH, "launch", str(file)],
         cwd=REPOSITORY,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

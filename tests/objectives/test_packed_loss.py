@@ -44,7 +44,7 @@ OBJECTIVES = [
 
 
 class _Training:
-    z_loss, label_smoothing, r_drop = 0.0, 0.0, 0.0
+    z_loss = label_smoothing = r_drop = balance_loss = 0.0
 
 
 class _Run:
