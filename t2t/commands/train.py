@@ -95,9 +95,8 @@ def _train(run, workdir: str, hosts, debug: bool) -> None:
     except BaseException as error:
         if not hosts.several:  # what failed is what one wants to look at; others first hear of it
             report_at_the_end(workdir)
-        if isinstance(
-            error, OSError
-        ):  # a full or broken disk: a write to an open file names no path
+        # A full or broken disk: a write to an open file names no path.
+        if isinstance(error, OSError):
             raise Failure(
                 f"{error.filename or workdir}: {error.strerror or error}; what was saved before "
                 "stands, and the same command goes on from there"

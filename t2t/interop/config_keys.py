@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 from t2t.errors import UserError
+from t2t.interop.stored_tensor import StoredTensor, equal
 from t2t.models.architecture import Architecture
 
 # What is not part of a network's arithmetic once its parameters are there.
@@ -36,6 +37,13 @@ def plain(config: dict, where: str, values: dict[str, Any]) -> None:
 def padded(vocabulary: int) -> int:
     """Rows of our table for a vocabulary: the next multiple of 128."""
     return -(-vocabulary // 128) * 128
+
+
+def tied(tensors: dict[str, StoredTensor], table: str, head: str) -> bool:
+    """Whether a model has no head of its own, or one equal to the table, as far as its tensors tell."""
+    if head not in tensors:
+        return True
+    return table in tensors and equal(tensors[table], tensors[head])
 
 
 def same(arch: Architecture, theirs: Architecture, family: str) -> None:

@@ -1,7 +1,8 @@
 """The families whose published checkpoints are read and written, by their `model_type`."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from t2t.interop import bert_kin, gpt_kin, switch, t5_kin, t5gemma
@@ -31,9 +32,9 @@ class Family(NamedTuple):
     config: Callable[[Architecture, str], dict]  # the content of config.json, for a dtype
     weights: Callable[[Architecture], list[PublishedWeight]]  # the name map
     copies: Callable[[Architecture], dict[str, str]]  # accepted where equal: copy -> original
-    written_copies: Callable[[Architecture], dict[str, str]]
-    legacy: dict[str, tuple[str, ...]]  # name -> older names of the same tensor
-    ignored: tuple[str, ...]  # patterns of tensors that no network reads
+    written_copies: Callable[[Architecture], dict[str, str]] = lambda arch: {}
+    legacy: Mapping[str, tuple[str, ...]] = MappingProxyType({})  # name -> older names of it
+    ignored: tuple[str, ...] = ()  # patterns of tensors that no network reads
     renames: tuple[tuple[str, str], ...] = ()  # (pattern in an older name, what stands there now)
 
 
@@ -49,18 +50,12 @@ def _t5_kin(name: str) -> Family:
     )
 
 
-def _no_copies(arch: Architecture) -> dict[str, str]:
-    return {}
-
-
 def _bert_kin(name: str) -> Family:
     return Family(
         architecture=functools.partial(bert_kin.architecture, name),
         config=functools.partial(bert_kin.config, name),
         weights=_ENCODERS[name].huggingface_weights,
         copies=functools.partial(bert_kin.copies, name),
-        written_copies=_no_copies,
-        legacy={},
         ignored=bert_kin.IGNORED,
         renames=bert_kin.RENAMES,
     )
@@ -83,8 +78,6 @@ FAMILIES: dict[str, Family] = {
         config=gpt_kin.gpt2_config,
         weights=gpt2.huggingface_weights,
         copies=gpt_kin.gpt2_copies,
-        written_copies=_no_copies,
-        legacy={},
         ignored=gpt_kin.GPT2_IGNORED,
         renames=gpt_kin.GPT2_RENAMES,
     ),
@@ -93,8 +86,6 @@ FAMILIES: dict[str, Family] = {
         config=gpt_kin.llama_config,
         weights=llama.huggingface_weights,
         copies=gpt_kin.llama_copies,
-        written_copies=_no_copies,
-        legacy={},
         ignored=gpt_kin.LLAMA_IGNORED,
     ),
     "switch_transformers": Family(
@@ -102,7 +93,6 @@ FAMILIES: dict[str, Family] = {
         config=switch.config,
         weights=switch_family.huggingface_weights,
         copies=switch.copies,
-        written_copies=_no_copies,
         legacy=t5_kin.LEGACY,
         ignored=t5_kin.IGNORED,
     ),
@@ -111,9 +101,6 @@ FAMILIES: dict[str, Family] = {
         config=t5gemma.config,
         weights=t5gemma_family.huggingface_weights,
         copies=t5gemma.copies,
-        written_copies=_no_copies,
-        legacy={},
-        ignored=(),
     ),
 }
 

@@ -1,8 +1,8 @@
 """GPT-2 and Llama as Hugging Face has them."""
 
 from t2t.errors import UserError
-from t2t.interop.config_keys import one_of, padded, plain, positive, same
-from t2t.interop.stored_tensor import StoredTensor, equal
+from t2t.interop.config_keys import one_of, padded, plain, positive, same, tied
+from t2t.interop.stored_tensor import StoredTensor
 from t2t.models.architecture import Architecture
 from t2t.models.families import gpt2
 
@@ -80,7 +80,6 @@ def llama_architecture(config: dict, tensors: dict[str, StoredTensor], where: st
         raise UserError(
             f"{where}: rotary positions are scaled ({kind}), which t2t does not compute"
         )
-    table, head = tensors.get("model.embed_tokens.weight"), tensors.get("lm_head.weight")
     d_model = positive(config, "hidden_size", where)
     heads = positive(config, "num_attention_heads", where)
     shared = config.get("num_key_value_heads") or heads
@@ -99,9 +98,9 @@ def llama_architecture(config: dict, tensors: dict[str, StoredTensor], where: st
         rotary_base=float(rope.get("rope_theta", config.get("rope_theta", 1e4))),
         norm_epsilon=config.get("rms_norm_eps", 1e-6),
         tied_embedding=(
-            bool(config.get("tie_word_embeddings"))
-            if not tensors
-            else head is None or (table is not None and equal(table, head))
+            tied(tensors, "model.embed_tokens.weight", "lm_head.weight")
+            if tensors
+            else bool(config.get("tie_word_embeddings"))
         ),
         initialization="normal",
         dropout_along_length=False,

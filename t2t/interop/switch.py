@@ -2,8 +2,8 @@
 
 from t2t.errors import UserError
 from t2t.interop import t5_kin
-from t2t.interop.config_keys import one_of, padded, plain, positive, same
-from t2t.interop.stored_tensor import StoredTensor, equal
+from t2t.interop.config_keys import one_of, padded, plain, positive, same, tied
+from t2t.interop.stored_tensor import StoredTensor
 from t2t.models.architecture import Architecture
 from t2t.models.families import switch
 
@@ -30,8 +30,6 @@ def architecture(config: dict, tensors: dict[str, StoredTensor], where: str) -> 
             f"{where}: every {every[0]}th layer of the encoder is sparse and every {every[1]}th of "
             "the decoder; t2t computes equal ones only"
         )
-    table, head = tensors.get("shared.weight"), tensors.get("lm_head.weight")
-    tied = head is None or (table is not None and equal(table, head))
     arch = switch.architecture(
         "base-8",
         vocab_size=padded(positive(config, "vocab_size", where)),
@@ -48,7 +46,11 @@ def architecture(config: dict, tensors: dict[str, StoredTensor], where: str) -> 
         relative_buckets=config.get("relative_attention_num_buckets", 32),
         relative_max_distance=config.get("relative_attention_max_distance", 128),
         norm_epsilon=config.get("layer_norm_epsilon", 1e-6),
-        tied_embedding=bool(config.get("tie_word_embeddings", True)) if not tensors else tied,
+        tied_embedding=(
+            tied(tensors, "shared.weight", "lm_head.weight")
+            if tensors
+            else bool(config.get("tie_word_embeddings", True))
+        ),
         scaled_logits=config.get("tie_word_embeddings", True) is not False,
         dropout=config.get("dropout_rate", 0.1),
     )

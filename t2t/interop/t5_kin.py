@@ -1,7 +1,8 @@
 """T5, mT5, umT5 and what shares their layouts (v1.1, Flan, ByT5, UL2) as Hugging Face has them."""
 
 from t2t.errors import UserError
-from t2t.interop.stored_tensor import StoredTensor, equal
+from t2t.interop.config_keys import padded, positive, tied
+from t2t.interop.stored_tensor import StoredTensor
 from t2t.models.architecture import Architecture
 
 # Their name of a feed-forward block -> (activation, gated). Their "gelu" in a gated block is the
@@ -38,14 +39,8 @@ def architecture(
     of every T5 that transformers 5 has saved. Position tables in every layer are seen there too.
     Raises: UserError naming the key.
     """
-    table, head = tensors.get("shared.weight"), tensors.get("lm_head.weight")
-    tied = head is None or (table is not None and equal(table, head))
-    sizes = {}
-    for key in _SIZES:
-        value = config.get(key)
-        if not isinstance(value, int) or value < 1:
-            raise UserError(f"{where}: {key} is {value!r}, not a positive integer")
-        sizes[key] = value
+    is_tied = tied(tensors, "shared.weight", "lm_head.weight")
+    sizes = {key: positive(config, key, where) for key in _SIZES}
     for key, due in (("decoder_start_token_id", 0), ("pad_token_id", 0), ("eos_token_id", 1)):
         found = config.get(key)
         if found not in (None, due, [due]):
@@ -58,7 +53,7 @@ def architecture(
     activation, gated = _FEED_FORWARD[block]
     per_layer = any(".block.1.layer.0.SelfAttention.relative_attention_bias" in n for n in tensors)
     arch = Architecture(
-        vocab_size=-(-sizes["vocab_size"] // 128) * 128,
+        vocab_size=padded(sizes["vocab_size"]),
         d_model=sizes["d_model"],
         heads=sizes["num_heads"],
         head_dim=sizes["d_kv"],
@@ -71,8 +66,8 @@ def architecture(
         relative_buckets=config.get("relative_attention_num_buckets", 32),
         relative_max_distance=config.get("relative_attention_max_distance", 128),
         norm_epsilon=config.get("layer_norm_epsilon", 1e-6),
-        tied_embedding=tied,
-        scaled_logits=_scaled(family, config, tied),
+        tied_embedding=is_tied,
+        scaled_logits=_scaled(family, config, is_tied),
         dropout=config.get("dropout_rate", 0.1),
     )
     arch.check(where)

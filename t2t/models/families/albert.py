@@ -49,14 +49,8 @@ def huggingface_weights(arch: Architecture) -> list[PublishedWeight]:
         "full_layer_layer_norm": "post_feed_forward_norm",
     }
     for i in range(arch.layer_groups or arch.encoder_layers):
-        there, ours = (
-            f"albert.encoder.albert_layer_groups.{i}.albert_layers.0",
-            ("encoder", "layers"),
-        )
-        for name, path in parts.items():
-            weights += affine(f"{there}.{name}", (*ours, *path), i)
-        for name, norm in norms.items():
-            weights += normed(f"{there}.{name}", (*ours, norm), i)
+        there = f"albert.encoder.albert_layer_groups.{i}.albert_layers.0"
+        weights += bert.layer(there, parts, norms, i)
     if arch.pair_classes:
         weights += affine("albert.pooler", ("pair_head", "pooler"))
         weights += affine("sop_classifier.classifier", ("pair_head", "classifier"))

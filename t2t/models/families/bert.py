@@ -17,6 +17,17 @@ SIZES = {
 }
 VOCABULARY = 30522  # published; models here pad it to a multiple of 128
 
+PARTS = {
+    **{f"attention.self.{name}": ("self_attention", name) for name in ("query", "key", "value")},
+    "attention.output.dense": ("self_attention", "out"),
+    "intermediate.dense": ("feed_forward", "wi"),
+    "output.dense": ("feed_forward", "wo"),
+}
+NORMS = {
+    "attention.output.LayerNorm": "post_attention_norm",
+    "output.LayerNorm": "post_feed_forward_norm",
+}
+
 
 def architecture(size: str, **changes) -> Architecture:
     """Two segment types, 512 positions, masked words and next sentences."""
@@ -74,18 +85,23 @@ def embeddings(prefix: str, arch: Architecture) -> list[PublishedWeight]:
     )
 
 
-def layers(prefix: str, arch: Architecture) -> list[PublishedWeight]:
-    """Post-norm layers under `prefix.encoder.layer`."""
-    found, ours = [], ("encoder", "layers")
+def layers(prefix: str, arch: Architecture, norms: dict[str, str] = NORMS) -> list[PublishedWeight]:
+    """Layers under `prefix.encoder.layer`; norms: their name of one -> ours."""
+    found = []
     for i in range(arch.encoder_layers):
-        there = f"{prefix}.encoder.layer.{i}"
-        for name in ("query", "key", "value"):
-            found += affine(f"{there}.attention.self.{name}", (*ours, "self_attention", name), i)
-        found += affine(f"{there}.attention.output.dense", (*ours, "self_attention", "out"), i)
-        found += normed(f"{there}.attention.output.LayerNorm", (*ours, "post_attention_norm"), i)
-        found += affine(f"{there}.intermediate.dense", (*ours, "feed_forward", "wi"), i)
-        found += affine(f"{there}.output.dense", (*ours, "feed_forward", "wo"), i)
-        found += normed(f"{there}.output.LayerNorm", (*ours, "post_feed_forward_norm"), i)
+        found += layer(f"{prefix}.encoder.layer.{i}", PARTS, norms, i)
+    return found
+
+
+def layer(
+    there: str, parts: dict[str, tuple[str, str]], norms: dict[str, str], number: int
+) -> list[PublishedWeight]:
+    """One layer, under `there`: their names of linears and norms -> ours in a layer."""
+    found, ours = [], ("encoder", "layers")
+    for name, path in parts.items():
+        found += affine(f"{there}.{name}", (*ours, *path), number)
+    for name, norm in norms.items():
+        found += normed(f"{there}.{name}", (*ours, norm), number)
     return found
 
 

@@ -33,9 +33,5 @@ def huggingface_weights(arch: Architecture) -> list[PublishedWeight]:
     }
     norms = {"sa_layer_norm": "post_attention_norm", "output_layer_norm": "post_feed_forward_norm"}
     for i in range(arch.encoder_layers):
-        there, ours = f"distilbert.transformer.layer.{i}", ("encoder", "layers")
-        for name, path in parts.items():
-            weights += affine(f"{there}.{name}", (*ours, *path), i)
-        for name, norm in norms.items():
-            weights += normed(f"{there}.{name}", (*ours, norm), i)
+        weights += bert.layer(f"distilbert.transformer.layer.{i}", parts, norms, i)
     return weights

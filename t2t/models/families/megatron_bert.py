@@ -3,7 +3,7 @@
 from t2t.models.architecture import Architecture
 from t2t.models.families import bert
 from t2t.models.families.t5 import size_of
-from t2t.models.published_weight import PublishedWeight, affine, normed
+from t2t.models.published_weight import PublishedWeight, normed
 
 # size -> (layers, d_model, heads)
 SIZES = {"345m": (24, 1024, 16), "1.3b": (24, 2048, 32), "3.9b": (48, 2560, 40)}
@@ -17,18 +17,10 @@ def architecture(size: str, **changes) -> Architecture:
 
 def huggingface_weights(arch: Architecture) -> list[PublishedWeight]:
     """All tensors of MegatronBertForPreTraining (or ForMaskedLM), without tied copies."""
-    weights = [
+    norms = {"attention.ln": "pre_attention_norm", "ln": "pre_feed_forward_norm"}
+    return [
         *bert.embeddings("bert", arch),
+        *bert.layers("bert", arch, norms),
         *normed("bert.encoder.ln", ("encoder", "final_norm")),
         *bert.heads("bert", arch),
     ]
-    for i in range(arch.encoder_layers):
-        there, ours = f"bert.encoder.layer.{i}", ("encoder", "layers")
-        for name in ("query", "key", "value"):
-            weights += affine(f"{there}.attention.self.{name}", (*ours, "self_attention", name), i)
-        weights += affine(f"{there}.attention.output.dense", (*ours, "self_attention", "out"), i)
-        weights += normed(f"{there}.attention.ln", (*ours, "pre_attention_norm"), i)
-        weights += affine(f"{there}.intermediate.dense", (*ours, "feed_forward", "wi"), i)
-        weights += affine(f"{there}.output.dense", (*ours, "feed_forward", "wo"), i)
-        weights += normed(f"{there}.ln", (*ours, "pre_feed_forward_norm"), i)
-    return weights
