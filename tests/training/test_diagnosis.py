@@ -56,7 +56,10 @@ def test_a_bad_parameter_is_named_with_its_layer(tiny, layer):
 
 @pytest.mark.parametrize(
     "stack, layer, name",
-    [("encoder", 1, "encoder/layers, layer 1"), ("decoder", 0, "decoder/layers, layer 0")],
+    [
+        pytest.param("encoder", 1, "encoder/layers, layer 1", marks=pytest.mark.slow),
+        ("decoder", 0, "decoder/layers, layer 0"),
+    ],
 )
 def test_an_overflowing_activation_is_named_with_its_layer(tiny, stack, layer, name):
     run, built, state, batch = tiny

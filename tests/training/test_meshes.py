@@ -140,7 +140,13 @@ def gradients(run, trained, built):
     return on
 
 
-@pytest.mark.parametrize("name", MESHES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name == "data, fsdp, tensor" else pytest.param(name, marks=pytest.mark.slow)
+        for name in MESHES
+    ],
+)
 def test_losses_and_batches_equal_those_of_one_device(trained, name):
     batches, losses, _, _ = trained(Mesh())
     found_batches, found, state, part = trained(MESHES[name])

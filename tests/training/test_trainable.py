@@ -94,6 +94,7 @@ def test_only_the_chosen_are_trained_and_have_optimizer_state(trained):
     assert losses[-1] < losses[0] - 0.3
 
 
+@pytest.mark.slow
 def test_a_mesh_of_eight_trains_the_same(trained):
     _, alone, losses = trained(Mesh())
     _, split, found = trained(Mesh(data=2, fsdp=2, tensor=2))

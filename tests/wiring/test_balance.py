@@ -30,6 +30,7 @@ EXPERTS = Architecture(
 )
 
 
+@pytest.mark.slow
 def test_it_is_added_once_a_token_and_reaches_the_router():
     model = build(EXPERTS)
     params = model.init(jax.random.key(0))
