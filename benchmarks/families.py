@@ -21,12 +21,14 @@ import sys
 from benchmarks import results
 
 FAMILIES = ("t5_1_0", "t5_1_1", "mt5", "umt5", "byt5", "ul2", "lm_adapt")
+FAMILIES += ("switch", "t5gemma")
 FAMILIES += (
     "bert",
     "roberta",
     "albert",
     "megatron_bert",
     "electra",
+    "distilbert",
     "gpt2",
     "gpt3",
     "megatron_gpt",
@@ -65,6 +67,11 @@ def train(family: str, folder: pathlib.Path, steps: int | None) -> None:
     command = [sys.executable, "-m", "t2t.cli", "train", f"--config={family}:tiny"]
     command += [f"--workdir={folder}"]
     command += [f"--config.training.steps={steps}"] if steps else []
+    if family == "distilbert":
+        teacher = folder.parent / "bert"
+        if not (teacher / "config.json").exists():
+            raise SystemExit(f"distilbert: its teacher is bert, which {teacher} does not hold yet")
+        command += [f"--config.teacher.source=FromRun({str(teacher)!r})"]
     done = subprocess.run(command)
     if done.returncode:
         raise SystemExit(f"{family}: t2t train ended with exit code {done.returncode}")
@@ -102,10 +109,7 @@ def figures(family: str, folder: pathlib.Path) -> Figures:
         blind,
         {row["step"]: row["loss"] for row in rows if row["split"] == f"eval/{HELD_OUT}"},
         statistics.median(speeds),
-        sum(
-            flops.train_flops(arch, *lengths, rows=run.data.batch_size)
-            for arch in filter(None, (run.model, run.generator))
-        ),
+        flops.run_flops(run, *lengths, rows=run.data.batch_size),
     )
 
 

@@ -88,3 +88,13 @@ def _smoothed(label_smoothing: float, vocabulary: int) -> tuple[float, float]:
 
 
 _cross_entropy.defvjp(_forward, _backward)
+
+
+def divergence(
+    logits: jax.Array, above: jax.Array, weights: jax.Array, temperature: float
+) -> jax.Array:
+    """KL(q || p), summed with weights [...]: q of logits `above` [..., V], p of `logits`, both divided
+    by the temperature first."""
+    wide = jnp.promote_types(logits.dtype, jnp.float32)
+    p, q = (jax.nn.log_softmax(x.astype(wide) / temperature) for x in (logits, above))
+    return jnp.sum(jnp.sum(jnp.exp(q) * (q - p), axis=-1) * weights)

@@ -13,6 +13,7 @@ from t2t.errors import UserError
 from t2t.models.architecture import Architecture
 from t2t.objectives.config import DECODER, ENCODER, ENCODER_DECODER, MaskedLM, TextToText
 from t2t.objectives.implementations import implementation
+from t2t.training.teacher_checks import check_teacher
 
 
 def check_objective(run) -> None:
@@ -52,6 +53,7 @@ def check_objective(run) -> None:
                     f"({run.objective.pairs}, config.objective) need 2"
                 )
     _check_generator(run, kind)
+    check_teacher(run)
     for key, given in (("examples", run.evaluation.examples), ("tasks", run.evaluation.tasks)):
         if given and stacks != ENCODER_DECODER:
             raise UserError(

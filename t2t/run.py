@@ -32,10 +32,11 @@ from t2t.objectives.implementations import implementation
 from t2t.parallel.mesh_config import AXES, Mesh
 from t2t.training.checkpoint_config import Checkpoints
 from t2t.training.config import Evaluation, Monitoring, Training
-from t2t.training.initial_config import FromRun, FromT5X, Initial
+from t2t.training.initial_config import FromRun, FromT5X, FromTeacher, Initial
 from t2t.training.optimizer_config import Optimizer
 from t2t.training.schedule_config import Cosine, Linear, Schedule
 from t2t.training.scores import check_metrics
+from t2t.training.teacher_config import Teacher
 from t2t.versions import versions
 
 CONFIG = "config.json"
@@ -56,7 +57,7 @@ RESUMABLE = (
 )
 _IN_A_FILE = (SentencePiece, Subwords, RunTokenizer)
 # What may differ between a model and the one whose parameters it begins with.
-_NOT_OF_PARAMETERS = ("dropout", "dtype", "layers", "remat")
+_NOT_OF_PARAMETERS = ("dropout", "layer_dropout", "router_jitter", "dtype", "layers", "remat")
 _NOT_IN_T5X = ("activation", "relative_max_distance", "norm_epsilon")
 
 
@@ -78,6 +79,8 @@ class Run:
     initial: Initial | None = None
     # Of a model that tells replaced tokens: the one that writes them (ELECTRA).
     generator: Architecture | None = None
+    # A trained model that this one learns to predict like (DistilBERT).
+    teacher: Teacher | None = None
 
 
 def check(run: Run) -> None:
@@ -94,7 +97,9 @@ def check(run: Run) -> None:
     check_objective(run)
     check_metrics(run)
     _check_mesh(run, {axis: max(getattr(run.mesh, axis), 1) for axis in AXES})
-    if isinstance(run.tokenizer, RunTokenizer) and not (run.tokenizer.path or run.initial):
+    if isinstance(run.tokenizer, RunTokenizer) and not (
+        run.tokenizer.path or run.teacher or getattr(run.initial, "path", "")
+    ):
         raise UserError("config.tokenizer.path: names no run, and config.initial is none")
     if not isinstance(run.tokenizer, _IN_A_FILE):  # those: check_inputs
         check_vocabulary(run, known_vocabulary(run.tokenizer))
@@ -110,7 +115,8 @@ def _check_dropout(run: Run) -> None:
         )
     if run.training.r_drop and isinstance(run.objective, MaskedLM):
         raise UserError("config.training.r_drop: MaskedLM (config.objective) does not take it")
-    if run.training.r_drop and not (run.model.dropout or (lora is not None and lora.dropout)):
+    dropped = run.model.dropout or run.model.layer_dropout or (lora is not None and lora.dropout)
+    if run.training.r_drop and not dropped:
         raise UserError(
             f"config.training.r_drop: {run.training.r_drop} compares two dropouts of each row, and "
             "config.model.dropout is 0"
@@ -209,8 +215,12 @@ def check_inputs(run: Run, workdir: str = "") -> None:
             except UserError as error:
                 raise UserError(f"config.data.{key}[{i}].source: {error}") from None
     check_tasks(run)
-    if not (workdir and steps_in(f"{workdir}/checkpoints")):
-        _check_initial(run)
+    given = run.initial if not (workdir and steps_in(f"{workdir}/checkpoints")) else None
+    if given is not None and not isinstance(given, FromTeacher):
+        _check_model_there(given, run.model, "config.initial", "config.model")
+    if run.teacher is not None:
+        where = "config.teacher.source", "config.teacher.model"
+        _check_model_there(run.teacher.source, run.teacher.model, *where)
     if isinstance(run.tokenizer, _IN_A_FILE):
         try:
             vocabulary = open_tokenizer(run, lambda text: None, workdir).vocabulary
@@ -219,39 +229,37 @@ def check_inputs(run: Run, workdir: str = "") -> None:
         check_vocabulary(run, vocabulary)
 
 
-def _check_initial(run: Run) -> None:
-    """Checks that what the run begins with is there and that its model is this one.
+def _check_model_there(source: Initial, model: Architecture, key: str, ours: str) -> None:
+    """Checks that what parameters are read from (config key `key`) is there, and its model this one.
 
-    Raises: UserError showing every field in which the models differ.
+    Raises: UserError showing every field in which it differs from `model` (config key `ours`).
     """
-    if run.initial is None:
-        return
-    path, allowed = run.initial.path, _NOT_OF_PARAMETERS
-    if isinstance(run.initial, FromRun):
+    path, allowed = source.path, _NOT_OF_PARAMETERS
+    if isinstance(source, FromRun):
         from t2t.interop import huggingface
 
         if huggingface.is_directory(path):
             raise UserError(
-                f"config.initial.path: {path} is a Hugging Face directory; "
-                f"--config.initial=FromHuggingFace({path!r}) begins with it"
+                f"{key}.path: {path} is a Hugging Face directory; "
+                f"--{key}=FromHuggingFace({path!r}) begins with it"
             )
         base = load_saved(path)
         if base is None:
-            raise UserError(f"config.initial.path: {path} holds no run (no {CONFIG})")
-        model = base.model
+            raise UserError(f"{key}.path: {path} holds no run (no {CONFIG})")
+        found = base.model
     else:
         from t2t.training.initial import open_initial
 
-        model = open_initial(run.initial).arch
-        if isinstance(run.initial, FromT5X):
+        found = open_initial(source, key).arch
+        if isinstance(source, FromT5X):
             allowed = (*allowed, *_NOT_IN_T5X)
     differing = [
-        f"{key}: {ours!r} here, {theirs!r} in {path}"
-        for key, (theirs, ours) in schema.difference(model, run.model, "config.model").items()
-        if key.removeprefix("config.model.") not in allowed
+        f"{field}: {here!r} here, {there!r} in {path}"
+        for field, (there, here) in schema.difference(found, model, ours).items()
+        if field.removeprefix(f"{ours}.") not in allowed
     ]
     if differing:
-        raise UserError(f"{'; '.join(differing)} (config.initial.path); set it to what it is there")
+        raise UserError(f"{'; '.join(differing)} ({key}.path); set it to what it is there")
 
 
 def load(spec: str, overrides: list[tuple[str, str]] = ()) -> Run:

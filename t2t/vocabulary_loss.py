@@ -1,4 +1,4 @@
-"""Cross-entropy over a vocabulary from hidden states: where the logits are many, in chunks of tokens.
+"""Losses over a vocabulary from hidden states: where the logits are many, in chunks of tokens.
 
 Float32 logits of every position at once are the largest array of a step (2048 x 114 positions of
 T5's vocabulary: 30 GB). In chunks only one chunk's exist, forward and backward: the gradients of a
@@ -8,7 +8,7 @@ chunk are taken right after its loss, so nothing is computed twice.
 import functools
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -41,16 +41,33 @@ def vocabulary_loss(
 ) -> dict[str, jax.Array]:
     """The sums of `cross_entropy` of head(hidden [..., E]) -> [..., V] against targets [...].
 
-    chunks None: all at once. What head closes over gets its gradient too. In chunks `objective` alone
-    is differentiable, the other sums are constants, and head is given a device's own tokens, [n, E].
+    chunks: see `summed`.
+    """
+    loss = functools.partial(cross_entropy, z_loss=z_loss, label_smoothing=label_smoothing)
+    return summed(loss, head, hidden, targets, weights, chunks)
+
+
+def summed(
+    loss: Callable[..., dict[str, jax.Array]],
+    head: Callable[[jax.Array], Any],
+    hidden: jax.Array,
+    targets: jax.Array,
+    weights: jax.Array,
+    chunks: Chunks | None = None,
+) -> dict[str, jax.Array]:
+    """The sums of loss(head(hidden [..., E]), targets [...], weights [...]), of which one is `objective`.
+
+    head returns logits [..., V], or several of them. chunks None: all at once. What head closes over
+    gets its gradient too. In chunks `objective` alone is differentiable, the other sums are
+    constants, and head is given a device's own tokens, [n, E].
     """
     size = None if chunks is None else _tokens_at_once(head, hidden, targets, chunks)
     if size is None:
-        return cross_entropy(head(hidden), targets, weights, z_loss, label_smoothing)
+        return loss(head(hidden), targets, weights)
     example = jnp.zeros((size, hidden.shape[-1]), hidden.dtype)
     # The parameters that head reads, out of all that it could.
     head, kernels = jax.closure_convert(lambda x: head(x), example)
-    plan = _Plan(head, tuple(k.dtype for k in kernels), size, z_loss, label_smoothing, chunks.mesh)
+    plan = _Plan(head, tuple(k.dtype for k in kernels), size, loss, chunks.mesh)
     # Gathered in the type in which they are multiplied: half the bytes.
     kernels = [k.astype(hidden.dtype) if k.ndim > 1 else k for k in kernels]
     objective, sums = _chunked(plan, kernels, hidden, targets, weights)
@@ -58,24 +75,21 @@ def vocabulary_loss(
 
 
 class _Plan(NamedTuple):
-    head: Callable  # (x [tokens, E], *kernels) -> logits
+    head: Callable  # (x [tokens, E], *kernels) -> logits, or several of them
     dtypes: tuple  # of the kernels, as head takes them
     size: int  # tokens at once
-    z_loss: float
-    label_smoothing: float
+    of_logits: Callable  # (logits, targets, weights) -> sums
     mesh: Mesh | None
 
     def loss(self, x, kernels, targets, weights) -> tuple[jax.Array, dict]:
         kernels = [k.astype(dtype) for k, dtype in zip(kernels, self.dtypes, strict=True)]
-        sums = cross_entropy(
-            self.head(x, *kernels), targets, weights, self.z_loss, self.label_smoothing
-        )
+        sums = self.of_logits(self.head(x, *kernels), targets, weights)
         return sums.pop("objective"), sums
 
 
 def _tokens_at_once(head: Callable, hidden, targets, chunks: Chunks) -> int | None:
     """How many tokens of a device to take at once; None: all of them are few enough."""
-    columns = jax.eval_shape(head, hidden).shape[-1]
+    columns = sum(one.shape[-1] for one in jax.tree.leaves(jax.eval_shape(head, hidden)))
     own = targets.size
     if chunks.mesh is not None:
         own = math.prod(sharding.batch_sharding(chunks.mesh, targets).shard_shape(targets.shape))

@@ -13,6 +13,7 @@ import pytest
 from t2t import cli, recipes
 from t2t import run as runs
 from t2t.data.source_config import Task
+from t2t.models.families import switch
 from t2t.models.transformer import build
 from t2t.parallel.mesh_config import AXES
 from tests.models.test_parameter_counts import PUBLISHED
@@ -59,7 +60,10 @@ PARAMETERS = {
     **{f"megatron_bert:{s}": None for s in ("345m", "1.3b", "3.9b")},
     **{f"electra:{s}": None for s in ("small", "base", "large")},
     **{f"llama:{s}": None for s in ("7b", "13b", "65b")},
-    **{f"{f}:tiny": None for f in BERTS_AND_GPTS},
+    **{f"switch:{s}": None for s in switch.SIZES},
+    **{f"t5gemma:{s}": None for s in ("2b-2b", "9b-9b")},
+    "distilbert:base": None,
+    **{f"{f}:tiny": None for f in (*BERTS_AND_GPTS, "distilbert", "switch", "t5gemma")},
     **{f"{f}:tiny": None for f in ("t5_1_0", "t5_1_1", "mt5", "umt5", "byt5", "ul2", "lm_adapt")},
     **{f"t5_1_1_pods:{n}": FAMILIES["t5_1_1"][n.partition("-")[0]] for n in LAYOUTS},
     "quickstart": None,  # sizes of our own

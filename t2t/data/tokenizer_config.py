@@ -140,7 +140,7 @@ class RunTokenizer:
     """The very vocabulary that another run was trained with, from the copy in its directory.
 
     path: that run's directory, or a Hugging Face one; empty: the one that `config.initial` begins
-    with.
+    with, or else that of `config.teacher`.
     """
 
     path: str = ""

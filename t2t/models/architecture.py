@@ -66,6 +66,8 @@ class Architecture:
     experts: int = 0
     expert_every: int = 2
     expert_capacity: int = 64
+    # In training what the router reads is multiplied by numbers drawn from 1 - this to 1 + this.
+    router_jitter: float = 0.0
     # Attention. Keys and values have heads of their own, each for heads / kv_heads queries (0: one
     # each). Queries are scaled by head_dim ** -0.5 (T5: not), and over the layer's number, from 1.
     kv_heads: int = 0
@@ -119,8 +121,11 @@ class Architecture:
     initialization: Literal["t5x", "normal", "normal_residual"] = "t5x"
     # Arithmetic. Parameters are float32 always; `dtype` is what they are cast to for computing.
     # along_length: one draw for all positions of a row (T5X), and one more after a stack.
+    # layer_dropout: a row goes past layer l of L, from 1, with chance l / L times this (stochastic
+    # depth, arXiv:1603.09382); of experts' periods, past one as a whole.
     dropout: float = 0.0
     dropout_along_length: bool = True
+    layer_dropout: float = 0.0
     dtype: Literal["float32", "bfloat16", "float64"] = "float32"
     # How equal layers are applied; never changes parameters. auto: scan on TPU, unroll elsewhere.
     layers: Literal["auto", "scan", "unroll"] = "auto"
@@ -142,8 +147,9 @@ class Architecture:
             raise UserError(
                 f"{where}.vocab_size: {self.vocab_size} is not a multiple of 128; use {up}"
             )
-        if not 0 <= self.dropout < 1:
-            raise UserError(f"{where}.dropout: {self.dropout} is not in [0, 1)")
+        for name in ("dropout", "layer_dropout", "router_jitter"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UserError(f"{where}.{name}: {getattr(self, name)} is not in [0, 1)")
         if not (self.norm_epsilon > 0 and math.isfinite(self.norm_epsilon)):
             raise UserError(f"{where}.norm_epsilon: {self.norm_epsilon} is not a positive number")
         self._check_fit(where)
@@ -178,6 +184,8 @@ class Architecture:
                 raise UserError(
                     f"{where}.expert_every: {self.expert_every} does not divide {layers} layers"
                 )
+        if self.router_jitter and not self.experts:
+            raise UserError(f"{where}.router_jitter: needs experts")
         for name in ("gated", "biases", "layer_groups"):
             if self.experts and getattr(self, name):
                 raise UserError(f"{where}.{name}: is not for layers with experts")

@@ -30,6 +30,7 @@ class Surroundings(NamedTuple):
     encoded: jax.Array | None = None  # [B, S, E]; not needed when the cache holds its keys
     cross_visibility: Visibility = Visibility()
     place: Place | None = None  # None where nothing in the layers depends on it
+    branch: jax.Array | None = None  # [B, 1, 1], a factor of what is added to the residual
 
 
 class LayerCache(NamedTuple):
@@ -100,10 +101,10 @@ class Block(nnx.Module):
             return x if norm is None else norm(x)
 
         def residual(x, y, key, norm):
-            if self.around:
-                return x + dropout(norm(y), self.rate, key, self.shared_axes)
-            x = x + dropout(y, self.rate, key, self.shared_axes)
-            return x if norm is None else norm(x)
+            y = norm(y) if self.around else y
+            y = dropout(y, self.rate, key, self.shared_axes)
+            x = x + (y if around.branch is None else y * around.branch)
+            return x if norm is None or self.around else norm(x)
 
         y = before(self.pre_attention_norm, x)
         own = self.self_attention.project(y, keys[0], around.place)

@@ -20,6 +20,13 @@ def dropout(
     return jnp.where(keep, x / (1 - rate), 0)
 
 
+def branch_factor(rows: int, rate: float | jax.Array, key: jax.Array, dtype: str) -> jax.Array:
+    """What a layer adds to the residual of each row is multiplied by, [B, 1, 1]: 0 with probability
+    `rate`, else what keeps its mean (stochastic depth, scaled in training as dropout is)."""
+    keep = jax.random.bernoulli(key, 1 - rate, (rows, 1, 1))
+    return jnp.where(keep, 1 / (1 - rate), 0).astype(dtype)
+
+
 def split_key(key: jax.Array | None, count: int):
     """`count` keys, or as many Nones when there is none."""
     return [None] * count if key is None else jax.random.split(key, count)

@@ -36,7 +36,7 @@ class Experts(nnx.Module):
         self.wo = experts(last, (d_ff, d_model), ("mlp", "embed"))
         self.capacity = arch.expert_capacity
         self.activation = arch.activation
-        self.rate = arch.dropout
+        self.rate, self.jitter = arch.dropout, arch.router_jitter
         self.shared_axes = shared_axes(arch)
         self.dtype = arch.dtype
         self.constrain = constrain
@@ -47,10 +47,16 @@ class Experts(nnx.Module):
         """x [B, T, E] -> (y [B, T, E], aux). segments [B, T]: 0 on padding.
 
         aux: `balance_loss` = N sum_i f_i P_i over the N experts, f the share of tokens that ask for
-        one and P its mean probability (the paper's equation 4; 1 when balanced), and `shares` f [N].
+        one and P its mean probability (the paper's equation 4; 1 when balanced), `shares` f [N], and
+        `dropped`, the share of tokens that no expert serves.
         """
         router = self.router[...].astype(wide(x.dtype))
-        probabilities = jax.nn.softmax(x.astype(router.dtype) @ router)  # [B, T, N]
+        read = x.astype(router.dtype)
+        if self.jitter and dropout_key is not None:
+            key, dropout_key = jax.random.split(dropout_key)
+            low, high = 1 - self.jitter, 1 + self.jitter
+            read = read * jax.random.uniform(key, x.shape, router.dtype, low, high)
+        probabilities = jax.nn.softmax(read @ router)  # [B, T, N]
         asked = jax.nn.one_hot(
             jnp.argmax(probabilities, axis=-1), router.shape[1], dtype=router.dtype
         )
@@ -66,11 +72,18 @@ class Experts(nnx.Module):
         outputs = jnp.einsum("bncf,nfd->bncd", hidden, self.wo[...].astype(self.dtype))
         chance = jnp.max(probabilities, axis=-1).astype(x.dtype)
         y = jnp.einsum("btnc,bncd->btd", sent, outputs) * chance[..., None]
-        return y, self._balance(probabilities, asked, segments)
+        served = jnp.any((place >= 0) & (place < capacity), axis=-1)
+        return y, _load(probabilities, asked, served, segments)
 
-    def _balance(self, probabilities: jax.Array, asked: jax.Array, segments) -> dict:
-        real = jnp.ones(asked.shape[:2]) if segments is None else segments > 0
-        weights = real.astype(asked.dtype)
-        weights = weights / jnp.maximum(jnp.sum(weights), 1)
-        shares, means = (jnp.einsum("btn,bt->n", x, weights) for x in (asked, probabilities))
-        return {"balance_loss": asked.shape[-1] * jnp.sum(shares * means), "shares": shares}
+
+def _load(probabilities: jax.Array, asked: jax.Array, served: jax.Array, segments) -> dict:
+    """What `Experts` tells of its tokens that are no padding."""
+    real = jnp.ones(asked.shape[:2]) if segments is None else segments > 0
+    weights = real.astype(asked.dtype)
+    weights = weights / jnp.maximum(jnp.sum(weights), 1)
+    shares, means = (jnp.einsum("btn,bt->n", x, weights) for x in (asked, probabilities))
+    return {
+        "balance_loss": asked.shape[-1] * jnp.sum(shares * means),
+        "shares": shares,
+        "dropped": jnp.sum(weights * ~served),
+    }

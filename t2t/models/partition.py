@@ -20,6 +20,14 @@ def partition(tree: dict, chosen: Callable[[str], bool], prefix: str = "") -> tu
     return parts
 
 
+TEACHER = "teacher"  # the branch of what is frozen that is another network's
+
+
+def own(frozen: dict) -> dict:
+    """Returns the frozen parameters of the trained network, without its teacher's."""
+    return {name: part for name, part in frozen.items() if name != TEACHER}
+
+
 def join(first: dict, second: dict) -> dict:
     """Returns one tree of both; where both have a leaf it is the second's."""
     joined = dict(first)

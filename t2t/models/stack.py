@@ -7,7 +7,7 @@ from flax import nnx
 from t2t.models.architecture import Architecture
 from t2t.models.attention import AttentionFunction
 from t2t.models.block import Block, LayerCache, Surroundings
-from t2t.models.dropout import dropout, shared_axes, split_key
+from t2t.models.dropout import branch_factor, dropout, shared_axes, split_key
 from t2t.models.norms import norm
 from t2t.models.parameters import Constrain, Declare
 from t2t.models.period import Period
@@ -20,6 +20,7 @@ _REMAT_POLICIES = {
 
 
 _EVERYTHING = 1 << 30  # a window that hides nothing
+_BRANCH = 2**31  # folded into a layer's key: no dropout of its own has that number
 
 
 class Stack(nnx.Module):
@@ -52,7 +53,7 @@ class Stack(nnx.Module):
         self.shared_axes = shared_axes(arch)
         self.drops_last = arch.dropout_along_length
         self.decoder = decoder
-        self.rate = arch.dropout
+        self.rate, self.layer_rate, self.dtype = arch.dropout, arch.layer_dropout, arch.dtype
         self.remat = arch.remat
         self.mode = arch.layers
         self.constrain = constrain
@@ -103,6 +104,11 @@ class Stack(nnx.Module):
                 whole = (number + 1) % self.window_every == 0
                 window = jnp.where(whole, _EVERYTHING, self.window)
                 here = here._replace(visibility=here.visibility._replace(window=window))
+            if self.layer_rate and key is not None:
+                rate = self.layer_rate * (number + 1) / self.count
+                own = jax.random.fold_in(key, _BRANCH)
+                branch = branch_factor(x.shape[0], rate, own, self.dtype)
+                here = here._replace(branch=branch)
             x, layer_cache, aux = nnx.merge(graph, one)(x, here, layer_cache, key)
             return self.constrain(x, ("batch", "length", "embed")), layer_cache, aux
 

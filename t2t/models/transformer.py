@@ -1,6 +1,7 @@
 """The transformer: from an Architecture to plain functions of plain parameters."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -78,7 +79,7 @@ class Transformer(nnx.Module):
         add_heads(self, arch, declare)
         add_tables(self, arch, declare)
         self.arch = arch
-        self.drops = arch.dropout > 0
+        self.drops = max(arch.dropout, arch.layer_dropout, arch.router_jitter) > 0
         self.constrain = constrain
 
     def embed(
@@ -161,6 +162,11 @@ class Transformer(nnx.Module):
 
     def replaced_logits(self, hidden: jax.Array) -> jax.Array:
         return self.replaced_head(hidden)
+
+
+def common_units(model: Model, other: Model) -> dict[str, int]:
+    """Units of the axes of two models on one mesh: where heads are split, those of both must be."""
+    return {name: math.gcd(n, other.units[name]) for name, n in model.units.items()}
 
 
 def build(

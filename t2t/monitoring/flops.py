@@ -12,21 +12,28 @@ def forward_flops(arch: Architecture, inputs: int, targets: int, rows: int = 1) 
     """FLOPs of one forward pass of `rows` sequences of `inputs` and `targets` tokens.
 
     A decoder alone reads its targets; an encoder alone predicts `targets` of its inputs.
-    Attention counts the whole rectangle of queries and keys, masked or not.
+    Attention counts the whole rectangle of queries and keys, masked or not, but for layers with a
+    window shorter than the row: those count the pairs inside it. Of experts each token counts one,
+    and the router.
     """
     inner, shared = arch.heads * arch.head_dim, arch.key_heads * arch.head_dim
 
-    def attention(queries: int, keys: int) -> int:
+    def attention(queries: int, keys: int, pairs: int) -> int:
         projections = 4 * queries * arch.d_model * inner + 4 * keys * arch.d_model * shared
-        return projections + 4 * queries * keys * inner
+        return projections + 4 * pairs * inner
 
     def feed_forward(tokens: int) -> int:
         return 2 * tokens * arch.d_model * arch.d_ff * (3 if arch.gated else 2)
 
-    encoder = attention(inputs, inputs) + feed_forward(inputs)
-    decoder = attention(targets, targets) + feed_forward(targets)
-    if arch.encoder_layers:
-        decoder += attention(targets, inputs)
+    def stack(layers: int, tokens: int, decoder: bool) -> int:
+        one = attention(tokens, tokens, 0) + feed_forward(tokens)
+        if decoder and arch.encoder_layers:
+            one += attention(tokens, inputs, tokens * inputs)
+        whole = layers // arch.window_every if arch.window else layers
+        pairs = whole * tokens**2 + (layers - whole) * pairs_in_window(tokens, arch.window, decoder)
+        routed = layers // arch.expert_every if arch.experts else 0
+        return layers * one + 4 * pairs * inner + routed * 2 * tokens * arch.d_model * arch.experts
+
     embedding = 0
     if arch.d_embedding:
         embedding = (
@@ -38,13 +45,34 @@ def forward_flops(arch: Architecture, inputs: int, targets: int, rows: int = 1) 
         head = 2 * targets * arch.embedding_width * arch.vocab_size
     if arch.head == "masked":
         head += 2 * targets * arch.d_model * arch.embedding_width
-    stacks = arch.encoder_layers * encoder + arch.decoder_layers * decoder
+    stacks = stack(arch.encoder_layers, inputs, False) + stack(arch.decoder_layers, targets, True)
     return rows * (embedding + stacks + head)
+
+
+def pairs_in_window(tokens: int, window: int, decoder: bool) -> int:
+    """Pairs of queries and keys of a row that a layer with a window looks at (0: it has none)."""
+    if not window or window >= tokens:
+        return tokens**2
+    if decoder:  # `window` tokens back, the query's own counted
+        return tokens * window - window * (window - 1) // 2
+    return tokens * (2 * window + 1) - window * (window + 1)
 
 
 def train_flops(arch: Architecture, inputs: int, targets: int, rows: int = 1) -> int:
     """FLOPs of one training step: forward and backward of all rows."""
     return 3 * forward_flops(arch, inputs, targets, rows)
+
+
+def run_flops(run, inputs: int, targets: int, rows: int = 1) -> int:
+    """FLOPs of one training step of all the networks of a run, a teacher's forward pass among them.
+
+    A student and its teacher predict every token of the input.
+    """
+    if run.teacher is not None:
+        student = train_flops(run.model, inputs, inputs, rows)
+        return student + forward_flops(run.teacher.model, inputs, inputs, rows)
+    networks = filter(None, (run.model, run.generator))
+    return sum(train_flops(arch, inputs, targets, rows) for arch in networks)
 
 
 # Dense bfloat16 FLOP/s of one jax device, by its `device_kind`. A jax device is one of two cores

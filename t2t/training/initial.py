@@ -11,12 +11,12 @@ from t2t.errors import UserError
 from t2t.interop import huggingface
 from t2t.interop.opening import open_published
 from t2t.interop.published import Published, parameters
-from t2t.training.initial_config import FromHuggingFace, FromRun, FromT5X, Initial
+from t2t.training.initial_config import FromHuggingFace, FromRun, FromT5X, FromTeacher, Initial
 from t2t.training.run_parameters import manifest_of, read_parameters
 
 
 def initial_parameters(
-    initial: Initial, wanted: dict, say: Callable[[str], None]
+    initial: FromRun | FromHuggingFace | FromT5X, wanted: dict, say: Callable[[str], None]
 ) -> tuple[dict, dict]:
     """Returns (parameters, what every checkpoint of the run records of where they came from).
 
@@ -36,17 +36,17 @@ def initial_parameters(
             return parameters(published.leaves, wanted), {"path": published.where}
 
 
-def open_initial(initial: FromHuggingFace | FromT5X) -> Published:
+def open_initial(initial: FromHuggingFace | FromT5X, key: str = "config.initial") -> Published:
     """Opens another system's checkpoint; nothing is read but headers.
 
-    Raises: UserError naming `config.initial.path`, or `config.initial.step`.
+    Raises: UserError naming `path` of the config's `key`.
     """
     try:
         if isinstance(initial, FromHuggingFace):
             return huggingface.open_directory(initial.path)
         return open_published(initial.path, step=initial.step)
     except UserError as error:
-        raise UserError(f"config.initial.path: {error}") from None
+        raise UserError(f"{key}.path: {error}") from None
 
 
 def check_vocabulary(initial: Initial, vocabulary: Vocabulary) -> None:
@@ -77,5 +77,5 @@ def check_vocabulary(initial: Initial, vocabulary: Vocabulary) -> None:
                     f"not the one in {path} ({theirs.fingerprint}); "
                     "--config.tokenizer=RunTokenizer takes that one"
                 )
-        case FromT5X():  # holds none
+        case FromT5X() | FromTeacher():  # holds none; the teacher's own is checked beside this
             return

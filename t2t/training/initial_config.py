@@ -58,4 +58,19 @@ class FromT5X:
             raise UserError(f"{where}.step: must not be negative, got {self.step}")
 
 
-Initial: TypeAlias = FromRun | FromHuggingFace | FromT5X
+@dataclasses.dataclass(frozen=True)
+class FromTeacher:
+    """Some layers of config.teacher's model, and what else it has that this one has too (DistilBERT).
+
+    layers: those of the teacher, from 0, that this model's layers begin as, in order. But for their
+    number both models must be alike; segment types and a pair's head may be missing here.
+    """
+
+    layers: tuple[int, ...] = (0, 2, 4, 7, 9, 11)
+
+    def check(self, where: str) -> None:
+        if not self.layers or min(self.layers) < 0:
+            raise UserError(f"{where}.layers: {self.layers} are no layers of a model")
+
+
+Initial: TypeAlias = FromRun | FromHuggingFace | FromT5X | FromTeacher

@@ -97,6 +97,12 @@ def open_inputs(
     return inputs
 
 
+def source_of(run) -> str:
+    """Returns the path of the model that a run begins with, or of its teacher; "": neither is there."""
+    begun = getattr(run.initial, "path", "")
+    return begun or ("" if run.teacher is None else run.teacher.source.path)
+
+
 def opened(source: source_config.Source) -> source_config.Source | Pairs:
     """Opens a task, which the data room cannot: tasks are made of its readers."""
     return open_pairs(source) if isinstance(source, source_config.Task) else source
@@ -111,7 +117,7 @@ def open_tokenizer(run, say: Callable[[str], None], workdir: str = "") -> tokeni
     if own is not None:
         return own
     if isinstance(run.tokenizer, RunTokenizer):
-        path = run.tokenizer.path or run.initial.path
+        path = run.tokenizer.path or source_of(run)
         if huggingface.is_directory(path):
             config = huggingface.tokenizer_of(path)
             theirs = None if config is None else tokenizers.load(config)

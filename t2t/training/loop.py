@@ -73,6 +73,8 @@ def train(
             check_vocabulary(vocabulary)
             if run.initial is not None and not steps_in(f"{workdir}/checkpoints"):
                 initial.check_vocabulary(run.initial, vocabulary)
+            if run.teacher is not None:
+                initial.check_vocabulary(run.teacher.source, vocabulary)
 
         with stop.leaving_at_once():
             inputs = open_inputs(run, say, check=check, workdir=workdir)

@@ -4,13 +4,14 @@ Nothing here reads data or allocates a parameter, so a plan for hardware that is
 exactly what the loop runs.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from t2t.models.partition import join, partition
+from t2t.models.partition import TEACHER, join, own, partition
 from t2t.models.transformer import Model
 from t2t.models.transformer import build as build_model
 from t2t.parallel import compiler_flags, sharding
@@ -31,8 +32,8 @@ class Programs(NamedTuple):
     mesh: jax.sharding.Mesh
     shapes: dict  # of the state: ShapeDtypeStructs with shardings
     axes: dict  # of the state: logical axis names
-    init: Callable  # (key) -> state, born sharded
-    begin: Callable  # (key, given) -> state of given parameters, which are donated; others drawn
+    init: Callable  # (key) -> state, born sharded, but for a teacher's parameters
+    begin: Callable  # (key, given) -> such a state of given parameters, donated; others drawn
     train: Callable  # (state, batch) -> (state, metrics); donates the state
     evaluate: Callable  # (params, frozen, carry, batch) -> sums
     learning_rate: Callable  # (step) -> learning rate
@@ -40,7 +41,7 @@ class Programs(NamedTuple):
 
     @property
     def parameters(self) -> dict:
-        """Shapes of all parameters, trained and frozen, with shardings."""
+        """Shapes of all parameters, trained and frozen, a teacher's too, with shardings."""
         return join(self.shapes["params"], self.shapes["frozen"])
 
     def abstract_batch(self, batch) -> Any:
@@ -62,17 +63,16 @@ def build(run, devices: list | None = None) -> Programs:
     # The platform of these devices, which need not be the one of this machine.
     platform = mesh.devices.flat[0].platform
     constrain = sharding.constrainer(mesh)
-    model, loss_fn, plain_loss = wired(
-        run,
+    make = functools.cache(
         lambda arch: build_model(
             arch,
             constrain=constrain,
             attention=sharded_attention(constrain),
             platform=platform,
             lora=run.training.lora,
-        ),
-        mesh,
+        )
     )
+    model, loss_fn, plain_loss = wired(run, make, mesh)
     is_trained = trained(run.training, named_leaves(model.shapes))
     axes_trained, axes_frozen = partition(model.axes, is_trained)
     learning_rate = schedules.schedule(run.schedule, run.training.steps)
@@ -106,7 +106,11 @@ def build(run, devices: list | None = None) -> Programs:
         ),
         "step": (),
     }
+    if run.teacher is not None:
+        teacher = make(run.teacher.model)
+        shapes["frozen"][TEACHER], axes["frozen"][TEACHER] = teacher.shapes, teacher.axes
     layout = sharding.shardings(axes, shapes, mesh, model.units)
+    drawn = {**layout, "frozen": own(layout["frozen"])}
     shapes = jax.tree.map(
         lambda s, place: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=place), shapes, layout
     )
@@ -127,8 +131,8 @@ def build(run, devices: list | None = None) -> Programs:
         mesh=mesh,
         shapes=shapes,
         axes=axes,
-        init=jax.jit(init, out_shardings=layout),
-        begin=jax.jit(begin, donate_argnums=1, out_shardings=layout),
+        init=jax.jit(init, out_shardings=drawn),
+        begin=jax.jit(begin, donate_argnums=1, out_shardings=drawn),
         train=jax.jit(
             step, donate_argnums=0, out_shardings=(layout, whole), compiler_options=flags
         ),

@@ -127,8 +127,6 @@ def train_step(
         # What else a wiring tells of, by its own name (the loss of pairs of segments).
         more = metrics.keys() - {"loss", "z_loss", "correct", "weight"}
         report |= {name: metrics[name] / weight for name in more}
-        more = metrics.keys() - {"loss", "z_loss", "correct", "weight"}
-        report |= {name: metrics[name] / weight for name in more}
         return new_state, {k: jnp.asarray(v, jnp.float32) for k, v in report.items()}
 
     return step

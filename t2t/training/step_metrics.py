@@ -49,8 +49,7 @@ class StepMetrics:
         self._run, self._hosts, self._devices = run, hosts, devices
         self._writer, self._progress, self._feed = writer, progress, feed
         lengths = implementation(run.objective).lengths(run.objective)
-        networks = filter(None, (run.model, run.generator))
-        self._row_flops = sum(flops.train_flops(arch, *lengths) for arch in networks)
+        self._row_flops = flops.run_flops(run, *lengths)
         self._pending: tuple | None = None
         self._bad = 0  # steps in a row that were not finite
         # Since the last row: when it was, which step, how long next(feed) waited, tokens, rows.

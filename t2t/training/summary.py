@@ -6,7 +6,7 @@ import numpy as np
 
 from t2t.decoding.decode import make_decoder
 from t2t.decoding.fill import fill_rows
-from t2t.models.partition import join
+from t2t.models.partition import join, own
 from t2t.parallel import sharding
 from t2t.training import heldout
 
@@ -48,7 +48,7 @@ def closing_lines(run, programs, inputs, state: dict, evaluate: Callable) -> Ite
         if run.evaluation.examples:
             batch = samples.batch_at(0)
             yield f"blanks of eval/{name} filled in by the model:"
-            params = join(state["frozen"], state["params"])
+            params = join(own(state["frozen"]), state["params"])
             yield from fill_rows(
                 make_decoder(programs.model, inputs.tokenizer, programs.mesh),
                 params,

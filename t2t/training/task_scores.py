@@ -6,7 +6,7 @@ from t2t.decoding.decode import make_decoder
 from t2t.errors import UserError
 from t2t.evaluation.evaluate import evaluate_tasks
 from t2t.evaluation.prepared import prepare
-from t2t.models.partition import join
+from t2t.models.partition import join, own
 from t2t.tasks.catalog import find
 from t2t.tasks.examples import examples
 from t2t.training.faults import StopRequest, Watchdog
@@ -43,7 +43,7 @@ def task_judge(
     decoder = make_decoder(programs.model, inputs.tokenizer, programs.mesh)
 
     def judge(state: dict, step: int, judged: Callable[[str], bool]):
-        params = join(state["frozen"], state["params"])
+        params = join(own(state["frozen"]), state["params"])
         for task in tasks:
             if stop or judged(task.task.name):
                 continue

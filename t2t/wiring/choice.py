@@ -5,10 +5,10 @@ from collections.abc import Callable
 from jax.sharding import Mesh
 
 from t2t.models.architecture import Architecture
-from t2t.models.transformer import Model
+from t2t.models.transformer import Model, common_units
 from t2t.objectives.config import MaskedLM
 from t2t.vocabulary_loss import Chunks
-from t2t.wiring import generator_discriminator, masked, r_drop, single
+from t2t.wiring import generator_discriminator, masked, r_drop, single, teacher_student
 
 
 def wired(
@@ -17,6 +17,8 @@ def wired(
     """Returns (the model with all parameters of the run, what training differentiates, what held-out
     text is scored by), the latter two as `loss_fn`. mesh: as in `loss_functions`."""
     model = build(run.model)
+    if run.teacher is not None:
+        return _distilled(run, model, build(run.teacher.model), mesh)
     if run.generator is None:
         return model, *loss_functions(run, model, mesh)
     generator, weight = build(run.generator), run.objective.replaced_weight
@@ -25,6 +27,20 @@ def wired(
         for terms in ((run.training.z_loss, run.training.label_smoothing), (0.0, 0.0))
     )
     return generator_discriminator.both(model, generator), *losses
+
+
+def _distilled(
+    run, model: Model, teacher: Model, mesh: Mesh | None
+) -> tuple[Model, Callable, Callable]:
+    """As `wired`, of a model with a teacher, whose parameters are among the frozen ones."""
+    chunks = None if mesh is None else Chunks(mesh, run.training.loss_tokens)
+    given = run.teacher
+    weights = given.divergence_weight, given.masked_weight, given.cosine_weight
+    losses = (
+        teacher_student.loss_function(model, teacher, weights, given.temperature, *terms, chunks)
+        for terms in ((run.training.z_loss, run.training.label_smoothing), (0.0, 0.0))
+    )
+    return model._replace(units=common_units(model, teacher)), *losses
 
 
 def loss_functions(run, model: Model, mesh: Mesh | None = None) -> tuple[Callable, Callable]:

@@ -4,7 +4,6 @@ Parameters are {`discriminator`: ..., `generator`: ...}. What both embed tokens 
 the discriminator's, and gets the gradients of both.
 """
 
-import math
 from collections.abc import Callable
 
 import jax
@@ -14,7 +13,7 @@ from t2t.binary_loss import binary_cross_entropy
 from t2t.losses import cross_entropy
 from t2t.models.dropout import split_key
 from t2t.models.partition import join
-from t2t.models.transformer import Model
+from t2t.models.transformer import Model, common_units
 from t2t.wiring.masked import at_places
 
 # The embedding of a network, but for the projection to its width.
@@ -35,8 +34,7 @@ def both(discriminator: Model, generator: Model) -> Model:
     return discriminator._replace(
         shapes=pair(discriminator.shapes, generator.shapes),
         axes=pair(discriminator.axes, generator.axes),
-        # Where heads are split, those of both must be.
-        units={k: math.gcd(n, generator.units[k]) for k, n in discriminator.units.items()},
+        units=common_units(discriminator, generator),
         init=init,
         drops=discriminator.drops or generator.drops,
     )

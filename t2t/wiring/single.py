@@ -22,7 +22,7 @@ def loss_function(
     loss and every metric are SUMS over target tokens; `metrics["weight"]` is their count, by which
     the step divides once (over microbatches and devices). rng: dropout key, or None. balance: of a
     model with experts, times the sum of its layers' balance losses (Fedus et al. 2021, equation 4),
-    beside the mean loss of a token.
+    beside the mean loss of a token; of such a model metrics also tell the load (see `load`).
     """
 
     def loss_fn(trainable, frozen, carry, batch, rng):
@@ -41,12 +41,30 @@ def loss_function(
         if balance and (layers := balance_losses(aux)):
             sums["balance_loss"] = sum(layers) * sums["weight"]
             objective += balance * sums["balance_loss"]
-        return objective, (sums, carry)
+        told = {name: value * sums["weight"] for name, value in load(aux).items()}
+        return objective, (sums | told, carry)
 
     return loss_fn
 
 
 def balance_losses(aux: dict) -> list[jax.Array]:
     """The balance loss of every layer with experts, summed over the layers of a stack: scalars."""
+    return [jnp.sum(leaf) for leaf in _named(aux, "balance_loss")]
+
+
+def load(aux: dict) -> dict[str, jax.Array]:
+    """How evenly the experts of a model are used, as scalars; {}: it has none.
+
+    `fullest_expert`: the largest share of a layer's tokens that ask for the same one, in the layer
+    where it is largest; `dropped_tokens`: the share that none serves, mean over layers.
+    """
+    if not (shares := _named(aux, "shares")):
+        return {}
+    dropped = jnp.concatenate([jnp.ravel(leaf) for leaf in _named(aux, "dropped")])
+    fullest = jnp.max(jnp.stack([jnp.max(leaf) for leaf in shares]))
+    return jax.lax.stop_gradient({"fullest_expert": fullest, "dropped_tokens": jnp.mean(dropped)})
+
+
+def _named(aux: dict, name: str) -> list[jax.Array]:
     leaves = jax.tree_util.tree_leaves_with_path(aux)
-    return [jnp.sum(leaf) for path, leaf in leaves if path[-1].key == "balance_loss"]
+    return [leaf for path, leaf in leaves if path[-1].key == name]

@@ -1,13 +1,16 @@
 """FLOPs against counts made elsewhere: XLA's own, and figures worked out by torch's counter."""
 
+import dataclasses
 import re
+import types
 
 import jax
 import numpy as np
 import pytest
 
-from t2t.models.families import byt5, mt5, t5, t5_1_1
+from t2t.models.families import bert, byt5, distilbert, mt5, switch, t5, t5_1_1, t5gemma
 from t2t.models.transformer import build
+from t2t.monitoring import flops
 from t2t.monitoring.flops import forward_flops, mfu, peak_flops, train_flops
 
 # Matrix-product FLOPs of a training step for one row, from the closed form that equals
@@ -36,6 +39,38 @@ def test_forward_equals_the_products_of_the_traced_network(family):
     batch["decoder"] = {"tokens": np.zeros((2, 4), np.int32)}
     jaxpr = jax.make_jaxpr(lambda p: model.logits(p, model.forward(p, batch)[0]))(model.shapes)
     assert forward_flops(arch, 7, 4, rows=2) == products(jaxpr.jaxpr)
+
+
+def test_a_token_has_one_expert_and_the_router():
+    arch = switch.architecture("base-8", encoder_layers=4, decoder_layers=2)
+    plain = forward_flops(dataclasses.replace(arch, experts=0), 64, 16)
+    routers = 2 * 8 * 768 * (2 * 64 + 1 * 16)  # in half of the layers
+    assert forward_flops(arch, 64, 16) == plain + routers
+
+
+def test_layers_with_a_window_count_the_pairs_inside_it():
+    """By hand over masks: |i - j| <= w in an encoder, i - w < j <= i in a decoder."""
+    i, j = np.mgrid[:20, :20]
+    for window in (1, 3, 8, 19, 20, 30):
+        inside = int((abs(i - j) <= window).sum())
+        assert flops.pairs_in_window(20, window, False) == inside
+        back = int(((j <= i) & (i - j < window)).sum()) if window < 20 else 400
+        assert flops.pairs_in_window(20, window, True) == back
+    arch = t5gemma.architecture("2b-2b", encoder_layers=4, decoder_layers=3, window=5)
+    whole = dataclasses.replace(arch, window=0)
+    inner, saved = 8 * 256, 2 * (400 - int((abs(i - j) <= 5).sum()))
+    saved += 2 * (144 - flops.pairs_in_window(12, 5, True))  # layers 1 and 3 of three
+    assert forward_flops(whole, 20, 12) - forward_flops(arch, 20, 12) == 4 * inner * saved
+
+
+def test_distilbert_costs_093_of_a_step_of_bert():
+    teacher = bert.architecture("base", vocab_size=30592)
+    student = distilbert.architecture("base", vocab_size=30592)
+    run = types.SimpleNamespace(
+        model=student, generator=None, teacher=types.SimpleNamespace(model=teacher)
+    )
+    share = flops.run_flops(run, 512, 77) / train_flops(teacher, 512, 512)
+    assert round(share, 2) == 0.93
 
 
 def products(jaxpr) -> int:

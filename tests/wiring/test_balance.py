@@ -11,6 +11,8 @@ import pytest
 
 from t2t.cli import main
 from t2t.models.architecture import Architecture
+from t2t.models.experts import Experts
+from t2t.models.parameters import Declare
 from t2t.models.transformer import build
 from t2t.wiring import single
 from tests.tiny import write_text
@@ -50,6 +52,7 @@ def test_it_is_added_once_a_token_and_reaches_the_router():
     (plain, (sums, _)), without = jax.value_and_grad(loss(0.0), has_aux=True)(params)
     (added, (more, _)), with_it = jax.value_and_grad(loss(0.5), has_aux=True)(params)
     assert "balance_loss" not in sums
+    assert 1 / 4 <= float(sums["fullest_expert"]) / 24 <= 1 and float(sums["dropped_tokens"]) == 0
     aux = model.forward(params, batch)[2]
     # One sparse layer a stack; evenly used experts would cost 1 each.
     by_hand = sum(float(jnp.sum(x)) for x in single.balance_losses(aux))
@@ -64,6 +67,48 @@ def test_it_is_added_once_a_token_and_reaches_the_router():
         with_it,
     )
     assert any(jax.tree.leaves(moved))
+
+
+def test_the_load_is_what_is_counted_by_hand():
+    """Of 6 tokens of a row, two of them padding, an expert serves two."""
+    arch = dataclasses.replace(EXPERTS, expert_capacity=2)
+    layer = Experts(arch, Declare(jax.random.key(0)), lambda x, _: x)
+    x = jax.random.normal(jax.random.key(1), (3, 6, 16))
+    segments = np.array([[1] * 6, [1] * 4 + [0] * 2, [1, 1, 2, 2, 2, 0]])
+    _, aux = layer(x, jnp.asarray(segments))
+    chosen = np.argmax(np.asarray(x) @ np.asarray(layer.router[...]), axis=-1)
+    counts, dropped = np.zeros(4), 0
+    for row, there in zip(chosen, segments, strict=True):
+        served = np.zeros(4)
+        for expert, real in zip(row, there, strict=True):
+            if real:
+                counts[expert] += 1
+                dropped += served[expert] >= 2
+            served[expert] += 1
+    assert dropped > 0
+    np.testing.assert_allclose(aux["shares"], counts / 15, rtol=1e-6)
+    np.testing.assert_allclose(aux["dropped"], dropped / 15, rtol=1e-6)
+    told = single.load({"encoder": {"slot_1": aux}})
+    np.testing.assert_allclose(told["fullest_expert"], counts.max() / 15, rtol=1e-6)
+
+
+def test_jitter_moves_what_the_router_reads_by_so_much_and_nothing_else():
+    """An expert's weights at identity: the output is the input times the chance of its expert."""
+    shape = {"d_ff": 16, "router_jitter": 0.5, "expert_capacity": 6}
+    arch = dataclasses.replace(EXPERTS, **shape)
+    layer = Experts(arch, Declare(jax.random.key(0)), lambda x, _: x)
+    layer.wi[...], layer.wo[...] = (jnp.tile(jnp.eye(16), (4, 1, 1)) for _ in range(2))
+    x = jnp.abs(jax.random.normal(jax.random.key(1), (64, 6, 16)))
+    still, moved = layer(x, None)[0], layer(x, None, jax.random.key(2))[0]
+    chance = np.asarray(still / x), np.asarray(moved / x)
+    for one in chance:  # one number a token
+        np.testing.assert_allclose(one, np.broadcast_to(one[..., :1], one.shape), rtol=1e-4)
+    assert 0.01 < np.abs(chance[0] - chance[1]).mean() < 0.3
+    key = jax.random.split(jax.random.key(2))[0]
+    read = np.asarray(x * jax.random.uniform(key, x.shape, minval=0.5, maxval=1.5))
+    scores = np.exp(read @ np.asarray(layer.router[...]))
+    wanted = (scores / scores.sum(-1, keepdims=True)).max(-1)
+    np.testing.assert_allclose(chance[1][..., 0], wanted, rtol=1e-3)
 
 
 @pytest.mark.slow
