@@ -18,7 +18,8 @@ import statistics
 import subprocess
 import sys
 
-from benchmarks import results
+from benchmarks import book_spans, results
+from t2t import tiny_books
 
 FAMILIES = ("t5_1_0", "t5_1_1", "mt5", "umt5", "byt5", "ul2", "lm_adapt")
 FAMILIES += ("switch", "t5gemma")
@@ -29,6 +30,7 @@ FAMILIES += (
     "megatron_bert",
     "electra",
     "distilbert",
+    "ernie",
     "gpt2",
     "gpt3",
     "megatron_gpt",
@@ -72,6 +74,11 @@ def train(family: str, folder: pathlib.Path, steps: int | None) -> None:
         if not (teacher / "config.json").exists():
             raise SystemExit(f"distilbert: its teacher is bert, which {teacher} does not hold yet")
         command += [f"--config.teacher.source=FromRun({str(teacher)!r})"]
+    if family == "ernie":
+        spans = str(folder.parent / "book_spans.jsonl")
+        book_spans.write(tiny_books.BOOKS, spans)
+        command += [f"--config.data.train.corpora[0].source.paths={spans}"]
+        command += [f"--config.data.evaluation[0].source.paths={spans}"]
     done = subprocess.run(command)
     if done.returncode:
         raise SystemExit(f"{family}: t2t train ended with exit code {done.returncode}")

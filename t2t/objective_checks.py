@@ -12,7 +12,7 @@ from t2t.data.vocabulary import EOS, Vocabulary, roles
 from t2t.errors import UserError
 from t2t.models.architecture import Architecture
 from t2t.objectives.config import DECODER, ENCODER, ENCODER_DECODER, MaskedLM, TextToText
-from t2t.objectives.implementations import implementation
+from t2t.objectives.implementations import implementation, takes_token_marks
 from t2t.training.teacher_checks import check_teacher
 
 
@@ -52,6 +52,7 @@ def check_objective(run) -> None:
                     f"config.model.{key}: {getattr(run.model, key)}, and pairs of segments "
                     f"({run.objective.pairs}, config.objective) need 2"
                 )
+    _check_spans(run)
     _check_generator(run, kind)
     check_teacher(run)
     for key, given in (("examples", run.evaluation.examples), ("tasks", run.evaluation.tasks)):
@@ -82,6 +83,20 @@ def check_objective(run) -> None:
             f"config.objective: {kind} is for running text, and every corpus is a task; "
             "take TextToText"
         )
+
+
+def _check_spans(run) -> None:
+    """Checks that units of external spans have text with spans."""
+    if not takes_token_marks(run.objective):
+        return
+    for key, corpora in all_corpora(run):
+        for i, corpus in enumerate(corpora):
+            # A prepared store says what it holds when it is opened.
+            if not isinstance(corpus.source, Prepared) and not getattr(corpus.source, "spans", ""):
+                raise UserError(
+                    f"config.data.{key}[{i}].source: has no spans, which ExternalSpans "
+                    "(config.objective.unit) takes; name their field, Jsonl(spans=...)"
+                )
 
 
 def _check_generator(run, kind: str) -> None:

@@ -23,7 +23,13 @@ from t2t.data.order import Pieces, below, random_bits, sample_range
 from t2t.errors import UserError
 from t2t.objectives import text_to_text
 from t2t.objectives.config import Objective
-from t2t.objectives.implementations import implementation, luck, of_pairs, takes_other_text
+from t2t.objectives.implementations import (
+    implementation,
+    luck,
+    of_pairs,
+    takes_other_text,
+    takes_token_marks,
+)
 
 # From this bit on the number that an example's randomness hangs on tells its corpus.
 CORPUS_BIT = 48
@@ -229,7 +235,7 @@ class Samples:
             length = min(longest, (one % _READ_CLASSES + 1) * step, store.num_tokens)
             # A read of whole classes must not run over the end of the store.
             begin = np.minimum(places[which], store.num_tokens - length)
-            block = store.read(begin, length)
+            block = store.read(begin, length, takes_token_marks(self.objective))
             starts[which] = size + np.arange(len(which)) * length + places[which] - begin
             blocks.append(block.reshape(-1))
             size += block.size

@@ -18,8 +18,9 @@ import numpy as np
 from t2t.data import prepare_progress, sources, staging, store_assembly, token_store, tokenizers
 from t2t.data.pairs import Pairs
 from t2t.data.prepare_workers import Counts, Stopped, Workers
-from t2t.data.source_config import Prepared, Source
+from t2t.data.source_config import Jsonl, Prepared, Source
 from t2t.data.sources import Shard
+from t2t.data.span_marks import token_marks
 from t2t.data.staging import Piece
 from t2t.data.storage import is_local, locked, storage_errors
 from t2t.data.token_store import PAIRS, TEXTS, TokenStore, open_store
@@ -45,6 +46,7 @@ class _Job:
     share: tuple[float, float]
     piece_characters: int
     unit: int  # documents that stay together: the 2 of a pair, else 1
+    marked: bool  # whether tokens are stored with marks (see span_marks)
 
 
 # A shard with its number in the source: the number decides which share a document is in.
@@ -91,13 +93,23 @@ def _encode_piece(
     vocabulary = job.tokenizer.vocabulary
     # A document of characters that the vocabulary drops has no token: it is left out, but for one
     # that belongs to a pair.
-    ids = [row for row in job.tokenizer.encode(texts) if row.size or job.unit > 1]
+    marks = [np.zeros([0], np.int32)]
+    if job.marked:
+        found = job.tokenizer.encode_with_starts(texts)
+        rows = [ids for ids, _ in found]
+        marks += [token_marks(text, at) for text, (_, at) in zip(texts, found, strict=True)]
+    else:
+        rows = job.tokenizer.encode(texts)
+    ids = [row for row in rows if row.size or job.unit > 1]
     if job.append_eos:
         eos = np.array([vocabulary.eos_id], np.int32)
         ids = [np.concatenate([row, eos]) for row in ids]
+        marks = [np.append(row, 0) if row.size else row for row in marks]
     tokens = np.concatenate([np.zeros([0], np.int32), *ids])
     if tokens.size and not 0 <= tokens.min() <= tokens.max() < vocabulary.size:
         raise ValueError(f"the tokenizer gave ids outside of its {vocabulary.size}")
+    if job.marked:
+        tokens = tokens | np.concatenate(marks).astype(np.int32)
     lengths = np.array([row.size for row in ids], np.int64)
     text_bytes = sum(len(text.encode()) for text in texts)
     piece = Piece(group, number, lengths.size, tokens.size, text_bytes)
@@ -234,10 +246,17 @@ def prepare(
 
 def _prepare_staged(source, tokenizer, path, share, append_eos, workers, progress) -> dict:
     """All of `prepare` between the lock and the commit; returns the manifest's facts."""
-    dtype = token_store.token_dtype(tokenizer.vocabulary.size)
+    marked = isinstance(source, Jsonl) and bool(source.spans)
+    if marked and not hasattr(tokenizer, "encode_with_starts"):
+        raise UserError(
+            f"{_describe(source)}: tokens of this vocabulary are not told from characters, which spans "
+            "count; take Subwords or TrainedSubwords"
+        )
+    dtype = np.dtype("<u4") if marked else token_store.token_dtype(tokenizer.vocabulary.size)
     share = (float(share[0]), float(share[1]))
     paired = isinstance(source, Pairs)
-    job = _Job(path, tokenizer, dtype, append_eos, share, PIECE_CHARACTERS, 2 if paired else 1)
+    unit = 2 if paired else 1
+    job = _Job(path, tokenizer, dtype, append_eos, share, PIECE_CHARACTERS, unit, marked)
     shards = list(enumerate(sources.shards(source)))
     size = max(1, -(-len(shards) // MOST_GROUPS))
     groups = [shards[i : i + size] for i in range(0, len(shards), size)]
@@ -268,6 +287,7 @@ def _prepare_staged(source, tokenizer, path, share, append_eos, workers, progres
             **arrays,
             "kind": PAIRS if paired else TEXTS,
             "append_eos": append_eos,
+            **({"marked": True} if marked else {}),
             "tokenizer": {
                 "fingerprint": tokenizer.vocabulary.fingerprint,
                 "size": tokenizer.vocabulary.size,

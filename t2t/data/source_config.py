@@ -27,10 +27,15 @@ def _check_paths(paths: tuple[str, ...], where: str) -> None:
 
 @dataclass(frozen=True)
 class Jsonl:
-    """One JSON object a line; `field` holds the text."""
+    """One JSON object a line; `field` holds the text.
+
+    spans: the field, if any, that lists what a segmenter has found in the text: [begin, end, "phrase"]
+    and [begin, end, "entity"], in characters (for MaskedLM's unit ExternalSpans).
+    """
 
     paths: tuple[str, ...]
     field: str = "text"
+    spans: str = ""
 
     def check(self, where: str) -> None:
         _check_paths(self.paths, where)

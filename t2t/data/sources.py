@@ -24,6 +24,7 @@ from t2t.data.source_config import (
     Text,
     Tfds,
 )
+from t2t.data.span_marks import read_spans
 from t2t.errors import UserError, nearest
 
 # Part of every fingerprint: raise it when the same files would yield other documents.
@@ -160,6 +161,8 @@ def fingerprint(source: Source | Pairs) -> str:
             shared = _shared_folder([file.path for file in found])
             content = [[file.path[len(shared) :], file.size, file.version] for file in found]
     fields = {k: v for k, v in asdict(source).items() if k not in ("paths", "data_dir")}
+    if not fields.get("spans"):  # as before there were any
+        fields.pop("spans", None)
     identity = [READER_VERSION, type(source).__name__, fields, content]
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
 
@@ -246,12 +249,17 @@ class Lines:
 
 def _jsonl(shard: Shard) -> Iterator[str]:
     lines = Lines(shard.path, shard.begin, shard.end)
-    field = shard.source.field
+    field, spans = shard.source.field, shard.source.spans
     for line in lines:
         if line.isspace():
             continue
         try:
             text = _json_field(line, field)
+            if spans:
+                value = json.loads(line)
+                if spans not in value:
+                    raise ValueError(missing_field(spans, value))
+                text = read_spans(text, value[spans], spans)
         except ValueError as error:
             raise lines.error(str(error)) from error
         yield text

@@ -106,6 +106,14 @@ class SubwordTokenizer:
         found = self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
         return [np.array(one.ids, np.int32) for one in found]
 
+    def encode_with_starts(self, texts: Sequence[str]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Ids of each text, and the character with which each token begins: int32 [T] both."""
+        found = self.tokenizer.encode_batch(list(map(str, texts)), add_special_tokens=False)
+        return [
+            (np.array(one.ids, np.int32), np.array([a for a, _ in one.offsets], np.int32))
+            for one in found
+        ]
+
     def decode(self, ids: Iterable[int], stop_at_eos: bool = True) -> str:
         kept = kept_ids(self.vocabulary, ids, stop_at_eos)
         return self.tokenizer.decode(kept, skip_special_tokens=False)

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from t2t.data.span_marks import ID_BITS
 from t2t.data.storage import is_local, kvstore, open_kvstore, storage_errors
 from t2t.errors import Failure, UserError
 
@@ -166,6 +167,8 @@ def _fingerprint(facts: dict[str, Any]) -> str:
     ]
     if _kind(facts) != TEXTS:
         content.append(_kind(facts))
+    if facts.get("marked"):
+        content.append("marked")
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
 
 
@@ -260,6 +263,7 @@ class TokenStore:
         self.dtype = np.dtype(manifest["dtype"])
         self.append_eos: bool = manifest["append_eos"]
         self.kind: str = _kind(manifest)
+        self.marked: bool = manifest.get("marked", False)  # whether bits stand beside the ids
         blocks = _blocks(self.num_tokens)
         self._is_resident = blocks * BLOCK * self.dtype.itemsize <= resident_bytes
         self._resident_bytes = resident_bytes
@@ -300,9 +304,10 @@ class TokenStore:
         """int64 [D]: tokens of each document."""
         return np.diff(self.offsets)
 
-    def read(self, starts: np.ndarray, length: int) -> np.ndarray:
+    def read(self, starts: np.ndarray, length: int, marks: bool = False) -> np.ndarray:
         """Rows of the flat array: [B] positions -> int32 [B, length].
 
+        marks: with what is stored beside the ids of a `marked` store (see span_marks).
         Raises IndexError outside of the array, UserError where the stored data is damaged.
         """
         starts = np.asarray(starts, np.int64)
@@ -326,7 +331,8 @@ class TokenStore:
             starts = np.searchsorted(needed, first) * BLOCK + starts % BLOCK
         # Indexing windows copies a row at a time: four times faster than a [B, length] index.
         windows = np.lib.stride_tricks.sliding_window_view(flat, length)
-        return windows[starts].astype(np.int32)
+        rows = windows[starts].astype(np.int32)
+        return rows & ID_BITS if self.marked and not marks else rows
 
     def read_flat(self, begin: int, end: int) -> np.ndarray:
         """Tokens begin..end of the flat array, int32 [end - begin]."""

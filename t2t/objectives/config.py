@@ -200,6 +200,27 @@ class NGrams:
 
 
 @dataclass(frozen=True)
+class ExternalSpans:
+    """What a segmenter has found is masked together (ERNIE 1.0, arXiv:1904.09223, section 3.2).
+
+    Shares of the examples whose units are whole words (basic level), also whole phrases, or whole
+    entities; of running text from `Jsonl(spans=...)`. Each unit is drawn with probability `rate`, for
+    itself, so that an example has more or fewer predictions (at most twice as many).
+    """
+
+    basic: float = 0.0
+    phrase: float = 0.5
+    entity: float = 0.5
+
+    longest: ClassVar[int] = 1
+
+    def check(self, where: str) -> None:
+        shares = (self.basic, self.phrase, self.entity)
+        if min(shares) < 0 or abs(sum(shares) - 1) > 1e-9:
+            raise UserError(f"{where}.basic: shares {shares} are negative, or not 1 together")
+
+
+@dataclass(frozen=True)
 class MaskedLM:
     """Masked language modelling (Devlin et al. 2019, section 3.1), alone or with pairs of segments.
 
@@ -221,7 +242,7 @@ class MaskedLM:
     length: int = 512
     rate: float = 0.15
     predictions: int | None = None
-    unit: Tokens | WholeWords | NGrams = Tokens()
+    unit: Tokens | WholeWords | NGrams | ExternalSpans = Tokens()
     masked: float = 0.8
     random: float = 0.1
     pairs: Literal["none", "next_sentence", "sentence_order"] = "none"

@@ -15,6 +15,7 @@ from t2t.objectives.config import (
     ENCODER,
     UL2,
     CausalLM,
+    ExternalSpans,
     MaskedLM,
     Objective,
     PrefixLM,
@@ -50,6 +51,11 @@ def takes_marks(cfg: Objective) -> bool:
 def takes_other_text(cfg: Objective) -> bool:
     """Whether its examples need a text from another document beside their own."""
     return isinstance(cfg, MaskedLM) and cfg.pairs == "next_sentence"
+
+
+def takes_token_marks(cfg: Objective) -> bool:
+    """Whether it asks what a segmenter said of each token (see t2t.data.span_marks)."""
+    return isinstance(cfg, MaskedLM) and isinstance(cfg.unit, ExternalSpans)
 
 
 def luck(cfg: Objective, number: np.ndarray, start: np.ndarray, epoch: np.ndarray) -> np.ndarray:

@@ -11,10 +11,11 @@ what is predicted alone. With pairs also `types` [B, L] (1: second segment) and 
 import numpy as np
 
 from t2t.data.order import below
+from t2t.data.span_marks import ID_BITS, IN_ENTITY, IN_PHRASE
 from t2t.data.vocabulary import BEGINS_WORD, SPECIAL
 from t2t.errors import UserError
 from t2t.objectives import masking, sentence_pairs
-from t2t.objectives.config import MaskedLM, Tokens
+from t2t.objectives.config import ExternalSpans, MaskedLM, Tokens
 from t2t.objectives.row_layout import RowLayout
 
 # The first draws decide about the length, the cut and the pair's label.
@@ -35,9 +36,9 @@ def lengths_for(cfg: MaskedLM, raw: np.ndarray | int) -> tuple[np.ndarray, np.nd
     raw = np.asarray(raw, np.int64)
     tokens = (raw + _added(cfg)) * (raw > 0)
     most = cfg.predictions or cfg.length
-    return tokens, np.minimum(np.maximum(np.rint(tokens * cfg.rate), 1), most).astype(np.int64) * (
-        raw > 0
-    )
+    # Units that are drawn for themselves may be twice as many as is to be expected.
+    room = np.rint(tokens * cfg.rate) * (2 if isinstance(cfg.unit, ExternalSpans) else 1)
+    return tokens, np.minimum(np.maximum(room, 1), most).astype(np.int64) * (raw > 0)
 
 
 def lengths(cfg: MaskedLM) -> tuple[int, int]:
@@ -77,8 +78,8 @@ def make_packed_batch(
     other: (starts, sizes) of other documents' text, for next_sentence. full: every row that has an
     example has one that fills it, and there are no `segments` and `positions`.
     """
-    width = cfg.length
-    bits = draw(_HEAD_DRAWS + 4 * width)
+    width, external = cfg.length, isinstance(cfg.unit, ExternalSpans)
+    bits = draw(_HEAD_DRAWS + 4 * width + external)
     head, bits = bits[:, :_HEAD_DRAWS], bits[:, _HEAD_DRAWS:]
     sizes = np.asarray(sizes, np.int64)
     if cfg.short_share:
@@ -89,16 +90,25 @@ def make_packed_batch(
         cfg, vocabulary, marks, tokens, starts, sizes, head, other
     )
 
+    said, rows = rows, rows & ID_BITS
     inside = np.arange(rows.shape[1]) < lengths_[:, None]
     maskable = inside & (marks[rows] & SPECIAL == 0)
     begins = maskable.copy()
     if not isinstance(cfg.unit, Tokens):
-        begins[:, 1:] &= (marks[rows[:, 1:]] & BEGINS_WORD > 0) | ~maskable[:, :-1]
-    # Of the tokens, special ones counted, as BERT does.
+        unit_here = marks[rows[:, 1:]] & BEGINS_WORD > 0
+        if external:
+            unit_here &= ~_goes_on(cfg.unit, said[:, 1:], bits[:, 4 * width])
+        begins[:, 1:] &= unit_here | ~maskable[:, :-1]
     most = lengths(cfg)[1]
-    budget = np.clip(np.rint(lengths_ * cfg.rate).astype(np.int64), 1, most)
     order, length, kind, token = (bits[:, i * width : (i + 1) * width] for i in range(4))
-    chosen = masking.choose(begins, maskable, budget, cfg.unit.longest, order, length)
+    if external:
+        room = lengths_for(cfg, lengths_ - _added(cfg))[1]
+        wide = order[:, : rows.shape[1]]
+        chosen = masking.draw(begins, maskable, cfg.rate, room, wide)
+    else:
+        # Of the tokens, special ones counted, as BERT does.
+        budget = np.clip(np.rint(lengths_ * cfg.rate).astype(np.int64), 1, most)
+        chosen = masking.choose(begins, maskable, budget, cfg.unit.longest, order, length)
     at = np.nonzero(chosen)
     originals = rows[at]
     ordinary = np.flatnonzero(marks & SPECIAL == 0).astype(np.int32)
@@ -129,6 +139,17 @@ def make_packed_batch(
     return batch
 
 
+def _goes_on(unit: ExternalSpans, said: np.ndarray, bits: np.ndarray) -> np.ndarray:
+    """Which tokens belong to the phrase, or entity, of the one before: bool [E, W].
+
+    said: tokens with their marks; bits uint32 [E] decide on each example's level.
+    """
+    level = bits / 2.0**32
+    phrase, entity = level >= unit.basic, level >= unit.basic + unit.phrase
+    bit = np.where(entity, IN_ENTITY, np.where(phrase, IN_PHRASE, 0))
+    return said & bit[:, None] > 0
+
+
 def _assemble(cfg, vocabulary, marks, tokens, starts, sizes, head, other):
     """Returns rows int32 [E, W] with special tokens, their lengths [E], types [E, W], labels [E].
 
@@ -146,7 +167,7 @@ def _assemble(cfg, vocabulary, marks, tokens, starts, sizes, head, other):
         )
         rows[place >= (lengths_ - 1)[:, None]] = sep
         return rows.astype(np.int32), lengths_, None, None
-    begins = sentence_pairs.sentence_begins(text, sizes, marks, vocabulary.eos_id)
+    begins = sentence_pairs.sentence_begins(text & ID_BITS, sizes, marks, vocabulary.eos_id)
     if cfg.pairs == "sentence_order":
         parts = sentence_pairs.sentence_order(begins, sizes, head[:, 2:])
     else:

@@ -68,6 +68,23 @@ def choose(
     return chosen
 
 
+def draw(
+    begins: np.ndarray, maskable: np.ndarray, rate: float, most: np.ndarray, bits: np.ndarray
+) -> np.ndarray:
+    """Returns which tokens are chosen, bool [E, W]: each unit with probability rate, for itself.
+
+    Units from the left on that go over `most` [E] tokens are left out. begins, maskable: as in
+    `choose`; bits uint32 [E, W]: of unit u in column u.
+    """
+    unit = np.maximum(np.cumsum(begins, axis=1) - 1, 0)
+    taken = maskable & (np.take_along_axis(bits, unit, axis=1) < rate * 2.0**32)
+    over = taken & (np.cumsum(taken, axis=1) > most[:, None])
+    # A unit is left out whole: all of it from its beginning.
+    ends_over = np.zeros(begins.shape, bool)
+    np.logical_or.at(ends_over, (np.nonzero(over)[0], unit[over]), True)
+    return taken & ~np.take_along_axis(ends_over, unit, axis=1)
+
+
 def replace(
     tokens: np.ndarray,
     masked: float,

@@ -16,7 +16,7 @@ from t2t.data.vocabulary import piece_marks
 from t2t.errors import UserError
 from t2t.interop import huggingface
 from t2t.monitoring.compile_cache import cache_root
-from t2t.objectives.implementations import takes_marks
+from t2t.objectives.implementations import takes_marks, takes_token_marks
 from t2t.tasks.pairs import open_pairs
 from t2t.training.checkpoint_reading import steps_in
 
@@ -73,6 +73,11 @@ def open_inputs(
         if corpus.source not in stores:
             stores[corpus.source] = prepare.ensure(
                 cache_folder(run), opened(corpus.source), tokenizer, workers=workers
+            )
+        if takes_token_marks(run.objective) and not stores[corpus.source].marked:
+            raise UserError(
+                f"corpus {corpus.name!r}: was prepared without spans, which ExternalSpans "
+                "(config.objective.unit) takes; prepare the text again from Jsonl(spans=...)"
             )
         return stores[corpus.source]
 

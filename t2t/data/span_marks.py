@@ -1,0 +1,67 @@
+"""What an external segmenter says of a text, on its way to the tokens: bits beside their ids.
+
+A document of `Jsonl(spans=...)` carries spans of characters, phrases and entities. In the token store
+each token's id stands in the low bits; above it whether the token goes on with the phrase, or the
+entity, of the token before, and whether its word begins with a capital letter (which a vocabulary in
+lower case does not keep).
+"""
+
+from typing import Any
+
+import numpy as np
+
+IN_PHRASE, IN_ENTITY, CAPITAL = 1 << 28, 1 << 29, 1 << 30
+ID_BITS = IN_PHRASE - 1
+_KINDS = {"phrase": IN_PHRASE, "entity": IN_ENTITY}
+
+
+class Segmented(str):
+    """A document's text with its spans, (begin, end, bit) each; whoever wants a text has one."""
+
+    spans: tuple[tuple[int, int, int], ...] = ()
+
+    def __reduce__(self):
+        return segmented, (str(self), self.spans)
+
+
+def segmented(text: str, spans: tuple[tuple[int, int, int], ...]) -> Segmented:
+    """Returns the text with its spans."""
+    result = Segmented(text)
+    result.spans = spans
+    return result
+
+
+def read_spans(text: str, value: Any, field: str) -> Segmented:
+    """Returns a text with the spans that a JSON value lists: [begin, end, "phrase" or "entity"] each.
+
+    Raises: ValueError that says which is wrong.
+    """
+    if not isinstance(value, list):
+        raise ValueError(f"field {field!r} is no list of spans")
+    spans = []
+    for one in value:
+        right = isinstance(one, list) and len(one) == 3 and one[2] in _KINDS
+        if not right or not all(type(x) is int for x in one[:2]):
+            raise ValueError(f'field {field!r}: {one!r} is not [begin, end, "phrase" or "entity"]')
+        if not 0 <= one[0] < one[1] <= len(text):
+            raise ValueError(
+                f"field {field!r}: {one!r} is no part of a text of {len(text)} characters"
+            )
+        spans.append((one[0], one[1], _KINDS[one[2]]))
+    return segmented(text, tuple(spans))
+
+
+def token_marks(text: str, starts: np.ndarray) -> np.ndarray:
+    """Returns the bits, int32 [T], of the tokens of a text that begin at characters starts [T]."""
+    marks = np.zeros(len(starts), np.int32)
+    if not len(starts):
+        return marks
+    for bit in _KINDS.values():
+        number = np.zeros(len(text) + 1, np.int32)
+        for i, (begin, end, kind) in enumerate(getattr(text, "spans", ()), start=1):
+            if kind == bit:
+                number[begin:end] = i
+        of = number[starts]
+        marks[1:] |= np.where((of[1:] > 0) & (of[1:] == of[:-1]), bit, 0).astype(np.int32)
+    upper = np.fromiter((text[i : i + 1].isupper() for i in starts.tolist()), bool, len(starts))
+    return marks | np.where(upper, CAPITAL, 0).astype(np.int32)
