@@ -31,6 +31,7 @@ FAMILIES += (
     "electra",
     "distilbert",
     "ernie",
+    "xlnet",
     "gpt2",
     "gpt3",
     "megatron_gpt",

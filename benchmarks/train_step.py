@@ -82,7 +82,7 @@ def ours(options):
     programs = program_builder.build(run)
     state = programs.init(program_builder.init_key(0))
     batch = jax.device_put(random_batch(options))
-    loss = programs.evaluate(state["params"], {}, {}, batch)
+    loss, _ = programs.evaluate(state["params"], {}, {}, batch)
     if options.weights:
         weights.write(options.weights, run.model, state["params"])
     begun = time.perf_counter()

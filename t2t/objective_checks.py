@@ -11,7 +11,14 @@ from t2t.data.tokenizers import load as load_tokenizer
 from t2t.data.vocabulary import EOS, Vocabulary, roles
 from t2t.errors import UserError
 from t2t.models.architecture import Architecture
-from t2t.objectives.config import DECODER, ENCODER, ENCODER_DECODER, MaskedLM, TextToText
+from t2t.objectives.config import (
+    DECODER,
+    ENCODER,
+    ENCODER_DECODER,
+    MaskedLM,
+    PermutationLM,
+    TextToText,
+)
 from t2t.objectives.implementations import implementation, takes_token_marks
 from t2t.training.teacher_checks import check_teacher
 
@@ -53,6 +60,8 @@ def check_objective(run) -> None:
                     f"({run.objective.pairs}, config.objective) need 2"
                 )
     _check_spans(run)
+    if isinstance(run.objective, PermutationLM):
+        _check_permutation(run)
     _check_generator(run, kind)
     check_teacher(run)
     for key, given in (("examples", run.evaluation.examples), ("tasks", run.evaluation.tasks)):
@@ -97,6 +106,27 @@ def _check_spans(run) -> None:
                     f"config.data.{key}[{i}].source: has no spans, which ExternalSpans "
                     "(config.objective.unit) takes; name their field, Jsonl(spans=...)"
                 )
+
+
+def _check_permutation(run) -> None:
+    """Checks that there are queries of a permuted text, and that rows follow what they remember."""
+    if not run.model.relative_attention:
+        raise UserError(
+            "config.objective: PermutationLM predicts from XLNet's queries, and "
+            "config.model.relative_attention is False"
+        )
+    if not run.objective.memory:
+        return
+    if run.data.order != "streams":
+        raise UserError(
+            f"config.objective.memory: {run.objective.memory} tokens before a row are remembered, "
+            f"which needs config.data.order='streams', not {run.data.order!r}"
+        )
+    if (run.data.evaluation_batch_size or run.data.batch_size) != run.data.batch_size:
+        raise UserError(
+            f"config.data.evaluation_batch_size: {run.data.evaluation_batch_size} rows, and the memory "
+            f"(config.objective.memory) is of the {run.data.batch_size} of config.data.batch_size"
+        )
 
 
 def _check_generator(run, kind: str) -> None:

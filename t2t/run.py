@@ -27,7 +27,7 @@ from t2t.errors import Failure, UserError
 from t2t.models.architecture import Architecture
 from t2t.monitoring.hardware import hardware
 from t2t.objective_checks import all_corpora, check_objective, check_vocabulary, known_vocabulary
-from t2t.objectives.config import ENCODER, MaskedLM, Objective
+from t2t.objectives.config import ENCODER, MaskedLM, Objective, PermutationLM
 from t2t.objectives.implementations import implementation
 from t2t.parallel.mesh_config import AXES, Mesh
 from t2t.training.checkpoint_config import Checkpoints
@@ -108,7 +108,9 @@ def check(run: Run) -> None:
 def _check_dropout(run: Run) -> None:
     """Checks that what compares dropouts has any, and a wiring that does."""
     lora = run.training.lora
-    if run.training.r_drop and (run.generator is not None or isinstance(run.objective, MaskedLM)):
+    if run.training.r_drop and (
+        run.generator is not None or isinstance(run.objective, MaskedLM | PermutationLM)
+    ):
         raise UserError(
             f"config.training.r_drop: {run.training.r_drop} is for objectives whose targets are a "
             f"text, not {type(run.objective).__name__} (config.objective)"
@@ -335,10 +337,12 @@ def check_resume(saved: Run, new: Run, workdir: str) -> None:
     Raises: UserError that shows every such difference on one line.
     """
     allowed = re.compile("config\\.(" + "|".join(RESUMABLE) + ")$")
+    # A stream is a row of the batch: with other rows none would go on.
+    fixed = ("config.data.batch_size",) if new.data.order == "streams" else ()
     refused = {
         path: values
         for path, values in schema.difference(saved, new).items()
-        if not allowed.match(path)
+        if path in fixed or not allowed.match(path)
     }
     if refused:
         shown = "; ".join(f"{p}: {a!r} -> {b!r}" for p, (a, b) in list(refused.items())[:6])

@@ -80,19 +80,23 @@ class Shuffled(CorpusRows):
 
 @dataclass(frozen=True)
 class Fixed(CorpusRows):
-    """Rows of `length` cut from tokens begin .. end, in place; numbers past the last are empty."""
+    """Rows of `length` cut from tokens begin .. end, in place; numbers past the last are empty.
+
+    stride: tokens by which a row begins behind the row before it.
+    """
 
     begin: int
     end: int
     length: int
+    stride: int
 
     @property
     def rows(self) -> int:
-        return (self.end - self.begin) // self.length
+        return (self.end - self.begin - self.length) // self.stride + 1
 
     def locate(self, numbers: np.ndarray) -> Located:
         there = (numbers >= 0) & (numbers < self.rows)
-        starts = self.begin + np.where(there, numbers, 0) * self.length
+        starts = self.begin + np.where(there, numbers, 0) * self.stride
         located = _one_each(starts, np.zeros_like(numbers), numbers, self.length)
         return located._replace(
             in_row=there.astype(np.int64),
@@ -110,22 +114,24 @@ class Streams(CorpusRows):
 
     Number n is row n // lanes of lane n % lanes. A lane goes on into the next one, so each passes
     over the whole corpus; an epoch is the time in which all lanes together have read it once.
+    stride: tokens by which a row begins behind the row before it.
     """
 
     begin: int
     end: int
     length: int
     lanes: int
+    stride: int
 
     @property
     def rows(self) -> int:
-        return (self.end - self.begin) // self.length // self.lanes * self.lanes
+        return ((self.end - self.begin - self.length) // self.stride + 1) // self.lanes * self.lanes
 
     def locate(self, numbers: np.ndarray) -> Located:
         step, lane = np.divmod(numbers, self.lanes)
         in_lane = self.rows // self.lanes
         chunk = (lane * in_lane + step) % self.rows
-        starts = self.begin + chunk * self.length
+        starts = self.begin + chunk * self.stride
         return _one_each(starts, step // in_lane, numbers, self.length)
 
 

@@ -10,7 +10,12 @@ from t2t.data.token_store import PAIRS
 from t2t.errors import UserError
 from t2t.objectives import text_to_text
 from t2t.objectives.config import Objective, TextToText
-from t2t.objectives.implementations import implementation, of_pairs, takes_other_text
+from t2t.objectives.implementations import (
+    implementation,
+    of_pairs,
+    stride_of,
+    takes_other_text,
+)
 
 
 def rows_of(
@@ -59,8 +64,9 @@ def rows_of(
         if len(plan.rows) < 2:
             raise UserError(f"corpus {corpus.name!r}: no document has two tokens or more")
         return corpus_rows.Packed(plan, seed, corpus.name, once)
+    stride = stride_of(objective) if data.order == "streams" else length
     if once:
-        return corpus_rows.Fixed(begin, end, length)
+        return corpus_rows.Fixed(begin, end, length, stride)
     if data.order == "streams":
         if lanes == 0:
             raise UserError(
@@ -72,7 +78,7 @@ def rows_of(
                 f"corpus {corpus.name!r}: {end - begin} tokens are fewer than one row of {length} "
                 f"for each of its {lanes} streams; give more text or a smaller batch"
             )
-        return corpus_rows.Streams(begin, end, length, lanes)
+        return corpus_rows.Streams(begin, end, length, lanes, stride)
     return corpus_rows.Shuffled(begin, end, length, seed, corpus.name)
 
 

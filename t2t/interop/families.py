@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from t2t.interop import bert_kin, gpt_kin, switch, t5_kin, t5gemma
+from t2t.interop import bert_kin, gpt_kin, switch, t5_kin, t5gemma, xlnet
 from t2t.interop.stored_tensor import StoredTensor
 from t2t.models.architecture import Architecture
 from t2t.models.families import (
@@ -22,6 +22,7 @@ from t2t.models.families import (
 )
 from t2t.models.families import switch as switch_family
 from t2t.models.families import t5gemma as t5gemma_family
+from t2t.models.families import xlnet as xlnet_family
 from t2t.models.published_weight import PublishedWeight
 
 
@@ -102,11 +103,19 @@ FAMILIES: dict[str, Family] = {
         weights=t5gemma_family.huggingface_weights,
         copies=t5gemma.copies,
     ),
+    "xlnet": Family(
+        architecture=xlnet.architecture,
+        config=xlnet.config,
+        weights=xlnet_family.huggingface_weights,
+        copies=xlnet.copies,
+    ),
 }
 
 
 def family_of(arch: Architecture) -> str:
     """Returns the family whose class of theirs computes what `arch` does."""
+    if arch.relative_attention:
+        return "xlnet"
     if not arch.decoder_layers:
         return bert_kin.family_of(arch)
     if not arch.encoder_layers:

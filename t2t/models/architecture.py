@@ -36,6 +36,22 @@ _NOT_NEGATIVE = (
     "window",
     "experts",
 )
+# What the layers of `relative_attention` do not have.
+_NOT_WITH_RELATIVE = (
+    "kv_heads",
+    "learned_positions",
+    "rotary_base",
+    "layer_groups",
+    "token_types",
+    "task_types",
+    "pair_classes",
+    "query_scalar",
+    "attention_softcap",
+    "layer_scaled_attention",
+    "window",
+    "experts",
+    "layer_dropout",
+)
 
 
 @dataclass(frozen=True)
@@ -90,6 +106,9 @@ class Architecture:
     learned_positions: int = 0
     first_position: int = 0
     rotary_base: float = 0.0
+    # Transformer-XL's attention, by sinusoids of distances, with XLNet's segment types and its stream
+    # of queries (t2t.models.two_stream); attention has no `biases` then, only feed-forward.
+    relative_attention: bool = False
     # Norm, with a scale, or with one plus a weight: before each sub-layer and after each stack, after
     # each sum of sub-layer and residual, or around: before and after each sub-layer.
     norm: Literal["rms", "rms_plus_one", "layer"] = "rms"
@@ -189,6 +208,8 @@ class Architecture:
         for name in ("gated", "biases", "layer_groups"):
             if self.experts and getattr(self, name):
                 raise UserError(f"{where}.{name}: is not for layers with experts")
+        if self.relative_attention:
+            self._check_relative(where)
         if self.query_scalar and not self.scaled_attention:
             raise UserError(f"{where}.query_scalar: needs scaled_attention")
         if self.layer_scaled_attention and not self.scaled_attention:
@@ -209,6 +230,26 @@ class Architecture:
                 raise UserError(f"{where}.head: {self.head!r} is for an encoder alone")
         if self.d_embedding and not (self.tied_embedding or self.head == "replaced"):
             raise UserError(f"{where}.d_embedding: needs tied_embedding")
+
+    def _check_relative(self, where: str) -> None:
+        """Checks what goes with relative attention: an encoder alone, normed after each sum."""
+        if self.decoder_layers:
+            raise UserError(f"{where}.relative_attention: is for an encoder alone")
+        for name in _NOT_WITH_RELATIVE:
+            if getattr(self, name):
+                raise UserError(f"{where}.{name}: is not for relative_attention")
+        for name, due in (
+            ("relative_bias", "none"),
+            ("norm_place", "after"),
+            ("scaled_attention", True),
+        ):
+            if getattr(self, name) != due:
+                raise UserError(
+                    f"{where}.{name}: must be {due!r} with relative_attention, not "
+                    f"{getattr(self, name)!r}"
+                )
+        if self.d_model % 2:
+            raise UserError(f"{where}.d_model: {self.d_model} is odd; sinusoids come in pairs")
 
     @property
     def embedding_width(self) -> int:

@@ -28,6 +28,8 @@ class Visibility(NamedTuple):
     prefix: jax.Array | None = None  # [B, S]; keys, not 0, that causal queries before them see too
     # How far a query sees: causal so many keys back, its own counted; else so many both ways.
     window: jax.Array | None = None
+    query_ranks: jax.Array | None = None  # [B, T]; keys of a rank above the query's are hidden
+    key_ranks: jax.Array | None = None  # [B, S]
 
     def mask(self, queries: int, keys: int) -> jax.Array | None:
         """Boolean, broadcastable to [B, H, T, S]; None when nothing is hidden."""
@@ -46,6 +48,9 @@ class Visibility(NamedTuple):
             back = jnp.arange(queries)[:, None] + first - jnp.arange(keys)
             near = back < self.window if self.causal else jnp.abs(back) <= self.window
             mask = near if mask is None else mask & near
+        if self.query_ranks is not None and self.key_ranks is not None:
+            below = (self.query_ranks[:, :, None] >= self.key_ranks[:, None, :])[:, None]
+            mask = below if mask is None else mask & below
         return mask
 
 

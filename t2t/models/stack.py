@@ -13,7 +13,7 @@ from t2t.models.parameters import Constrain, Declare
 from t2t.models.period import Period
 from t2t.models.positions import RelativeBias
 
-_REMAT_POLICIES = {
+REMAT_POLICIES = {
     "dots": jax.checkpoint_policies.checkpoint_dots_with_no_batch_dims,
     "full": jax.checkpoint_policies.nothing_saveable,
 }
@@ -117,7 +117,7 @@ class Stack(nnx.Module):
         scanned = cache is None and self.mode == "scan"
         if self.remat != "none" and cache is None:
             apply = jax.checkpoint(
-                apply, policy=_REMAT_POLICIES[self.remat], prevent_cse=not scanned
+                apply, policy=REMAT_POLICIES[self.remat], prevent_cse=not scanned
             )
         if scanned:
 

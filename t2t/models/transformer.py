@@ -20,6 +20,7 @@ from t2t.models.lora import add_adapters
 from t2t.models.lora_config import LoRA
 from t2t.models.parameters import Constrain, Declare
 from t2t.models.stack import Stack
+from t2t.models.two_stream import TwoStreamStack
 
 Params = dict[str, Any]
 _ADAPTERS = 2**31  # folded into the key: no parameter of the model itself has that number
@@ -37,7 +38,8 @@ class Model(NamedTuple):
     """A network as functions. Parameters are a nested dict of arrays; names are the plain path.
 
     A part of a batch (`encoder`, `decoder`) is {tokens [B, T], segments?, positions?, types?, tasks?};
-    of a decoder also `prefix?` [B, T], not 0 on tokens that all of their segment see (prefix LM).
+    of a decoder also `prefix?` [B, T], not 0 on tokens that all of their segment see (prefix LM); of an
+    encoder with relative attention what `TwoStreamStack` takes.
     aux: by stack, of every layer, what its experts say (see `Experts`).
     """
 
@@ -72,7 +74,9 @@ class Transformer(nnx.Module):
             return Stack(arch, declare, layers, decoder, constrain, attention)
 
         self.token_embedding = Embedding(arch, declare, arch.vocab_size)
-        if arch.encoder_layers:
+        if arch.relative_attention:
+            self.encoder = TwoStreamStack(arch, declare, arch.encoder_layers, constrain, attention)
+        elif arch.encoder_layers:
             self.encoder = stack(arch.encoder_layers, decoder=False)
         if arch.decoder_layers:
             self.decoder = stack(arch.decoder_layers, decoder=True)
@@ -102,6 +106,8 @@ class Transformer(nnx.Module):
             return jnp.zeros((rows, 0, self.arch.d_model), self.arch.dtype), {}
         segments = encoder.get("segments")
         x, place = self.embed(encoder, decoder=False)
+        if self.arch.relative_attention:
+            return self.encoder(x, encoder, self._used(dropout_key))
         around = Surroundings(Visibility(segments, segments), place=place)
         x, _, aux = self.encoder(x, around, None, self._used(dropout_key))
         return x, aux

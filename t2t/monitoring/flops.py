@@ -6,15 +6,19 @@ not model work and never counts.
 """
 
 from t2t.models.architecture import Architecture
+from t2t.objectives.implementations import memory_of
 
 
-def forward_flops(arch: Architecture, inputs: int, targets: int, rows: int = 1) -> int:
+def forward_flops(
+    arch: Architecture, inputs: int, targets: int, rows: int = 1, memory: int = 0
+) -> int:
     """FLOPs of one forward pass of `rows` sequences of `inputs` and `targets` tokens.
 
     A decoder alone reads its targets; an encoder alone predicts `targets` of its inputs.
     Attention counts the whole rectangle of queries and keys, masked or not, but for layers with a
     window shorter than the row: those count the pairs inside it. Of experts each token counts one,
-    and the router.
+    and the router. With relative attention the targets are a stream of queries of their own; memory:
+    keys before the inputs.
     """
     inner, shared = arch.heads * arch.head_dim, arch.key_heads * arch.head_dim
 
@@ -34,6 +38,16 @@ def forward_flops(arch: Architecture, inputs: int, targets: int, rows: int = 1) 
         routed = layers // arch.expert_every if arch.experts else 0
         return layers * one + 4 * pairs * inner + routed * 2 * tokens * arch.d_model * arch.experts
 
+    def relative(queries: int) -> int:
+        keys, distances = inputs + memory, 2 * inputs + memory
+        projections = 4 * queries * arch.d_model * inner
+        return projections + 4 * queries * keys * inner + 2 * queries * distances * inner
+
+    def two_streams() -> int:
+        # Keys and values of all tokens; then contents and queries.
+        shared = 4 * (inputs + memory) * arch.d_model * inner
+        return shared + sum(relative(n) + feed_forward(n) for n in (inputs, targets))
+
     embedding = 0
     if arch.d_embedding:
         embedding = (
@@ -45,8 +59,15 @@ def forward_flops(arch: Architecture, inputs: int, targets: int, rows: int = 1) 
         head = 2 * targets * arch.embedding_width * arch.vocab_size
     if arch.head == "masked":
         head += 2 * targets * arch.d_model * arch.embedding_width
-    stacks = stack(arch.encoder_layers, inputs, False) + stack(arch.decoder_layers, targets, True)
-    return rows * (embedding + stacks + head)
+    of_all_rows = 0
+    if arch.relative_attention:
+        stacks = arch.encoder_layers * two_streams()
+        # A key of each distance.
+        of_all_rows = arch.encoder_layers * 2 * (2 * inputs + memory) * arch.d_model * inner
+    else:
+        stacks = stack(arch.encoder_layers, inputs, False)
+        stacks += stack(arch.decoder_layers, targets, True)
+    return rows * (embedding + stacks + head) + of_all_rows
 
 
 def pairs_in_window(tokens: int, window: int, decoder: bool) -> int:
@@ -58,9 +79,11 @@ def pairs_in_window(tokens: int, window: int, decoder: bool) -> int:
     return tokens * (2 * window + 1) - window * (window + 1)
 
 
-def train_flops(arch: Architecture, inputs: int, targets: int, rows: int = 1) -> int:
+def train_flops(
+    arch: Architecture, inputs: int, targets: int, rows: int = 1, memory: int = 0
+) -> int:
     """FLOPs of one training step: forward and backward of all rows."""
-    return 3 * forward_flops(arch, inputs, targets, rows)
+    return 3 * forward_flops(arch, inputs, targets, rows, memory)
 
 
 def run_flops(run, inputs: int, targets: int, rows: int = 1) -> int:
@@ -71,8 +94,8 @@ def run_flops(run, inputs: int, targets: int, rows: int = 1) -> int:
     if run.teacher is not None:
         student = train_flops(run.model, inputs, inputs, rows)
         return student + forward_flops(run.teacher.model, inputs, inputs, rows)
-    networks = filter(None, (run.model, run.generator))
-    return sum(train_flops(arch, inputs, targets, rows) for arch in networks)
+    networks, memory = filter(None, (run.model, run.generator)), memory_of(run.objective)
+    return sum(train_flops(arch, inputs, targets, rows, memory) for arch in networks)
 
 
 # Dense bfloat16 FLOP/s of one jax device, by its `device_kind`. A jax device is one of two cores

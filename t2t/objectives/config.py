@@ -274,4 +274,50 @@ class MaskedLM:
                 raise UserError(f"{where}.{key}: {getattr(self, key)} is not positive")
 
 
-Objective: TypeAlias = SpanCorruption | TextToText | PrefixLM | UL2 | CausalLM | MaskedLM
+@dataclass(frozen=True)
+class PermutationLM:
+    """Permutation language modelling (Yang et al. 2019, sections 2.2 to 2.5; their data_utils.py).
+
+    One in `one_in` tokens of a row is predicted (at most `predictions`, None: those of a full row), in
+    spans of 1 to `longest` tokens from a word's beginning, n of them with a probability in 1/n. A
+    prediction sees all tokens that are none, and those predictions that come before it in a random
+    order.
+    reuse: so many tokens at the beginning of a row are text that sees nothing of what comes behind it
+    (0: a row is one text). pairs: behind them stand two segments, in half of the rows the second is
+    from another document. Published: length 512, reuse 256, pairs.
+    memory: how many tokens before a row each layer remembers, of the first `reuse` of the rows before
+    it (0 of them: of all). It needs order='streams', where a row begins behind what is remembered.
+    """
+
+    length: int = 512
+    one_in: int = 6
+    predictions: int | None = None
+    longest: int = 5
+    reuse: int = 0
+    pairs: bool = False
+    memory: int = 0
+
+    suits: ClassVar[str] = ENCODER
+
+    def check(self, where: str) -> None:
+        _check_length(self.length, f"{where}.length", least=16)
+        if not 2 <= self.one_in <= self.length:
+            raise UserError(f"{where}.one_in: {self.one_in} is not in 2..{self.length}")
+        if self.predictions is not None and not 1 <= self.predictions <= self.length:
+            raise UserError(f"{where}.predictions: {self.predictions} is not in 1..{self.length}")
+        if not 1 <= self.longest <= 64:
+            raise UserError(f"{where}.longest: {self.longest} is not in 1..64")
+        if not 0 <= self.reuse <= self.length - 8:
+            raise UserError(f"{where}.reuse: {self.reuse} is not in 0..{self.length - 8}")
+        if not 0 <= self.memory <= 1 << 20:
+            raise UserError(f"{where}.memory: {self.memory} is not in 0..2^20")
+        if self.memory and self.pairs and not self.reuse:
+            raise UserError(
+                f"{where}.reuse: 0 with pairs, whose segments do not go on in the next row; "
+                "a memory needs text to remember"
+            )
+
+
+Objective: TypeAlias = (
+    SpanCorruption | TextToText | PrefixLM | UL2 | CausalLM | MaskedLM | PermutationLM
+)

@@ -9,7 +9,15 @@ from types import ModuleType
 
 import numpy as np
 
-from t2t.objectives import causal_lm, masked_lm, prefix_lm, span_corruption, text_to_text, ul2
+from t2t.objectives import (
+    causal_lm,
+    masked_lm,
+    permutation_lm,
+    prefix_lm,
+    span_corruption,
+    text_to_text,
+    ul2,
+)
 from t2t.objectives.config import (
     DECODER,
     ENCODER,
@@ -18,6 +26,7 @@ from t2t.objectives.config import (
     ExternalSpans,
     MaskedLM,
     Objective,
+    PermutationLM,
     PrefixLM,
     SpanCorruption,
     TextToText,
@@ -30,6 +39,7 @@ _MODULES: dict[type, ModuleType] = {
     UL2: ul2,
     CausalLM: causal_lm,
     MaskedLM: masked_lm,
+    PermutationLM: permutation_lm,
 }
 
 
@@ -45,17 +55,31 @@ def of_pairs(cfg: Objective) -> TextToText:
 
 def takes_marks(cfg: Objective) -> bool:
     """Whether it asks where words begin and sentences end (vocabulary.marks)."""
-    return isinstance(cfg, MaskedLM)
+    return isinstance(cfg, MaskedLM | PermutationLM)
 
 
 def takes_other_text(cfg: Objective) -> bool:
     """Whether its examples need a text from another document beside their own."""
+    if isinstance(cfg, PermutationLM):
+        return cfg.pairs
     return isinstance(cfg, MaskedLM) and cfg.pairs == "next_sentence"
 
 
 def takes_token_marks(cfg: Objective) -> bool:
     """Whether it asks what a segmenter said of each token (see t2t.data.span_marks)."""
     return isinstance(cfg, MaskedLM) and isinstance(cfg.unit, ExternalSpans)
+
+
+def memory_of(cfg: Objective) -> int:
+    """How many tokens before its own a row remembers."""
+    return cfg.memory if isinstance(cfg, PermutationLM) else 0
+
+
+def stride_of(cfg: Objective) -> int:
+    """How many raw tokens a row of a stream begins behind the row before it."""
+    if isinstance(cfg, PermutationLM):
+        return permutation_lm.stride(cfg)
+    return implementation(cfg).raw_length(cfg)
 
 
 def luck(cfg: Objective, number: np.ndarray, start: np.ndarray, epoch: np.ndarray) -> np.ndarray:
@@ -91,4 +115,8 @@ def batch_shapes(cfg: Objective, rows: int, full: bool) -> dict:
         if cfg.pairs != "none":
             shapes["encoder"]["types"] = ints(rows, inputs)
             shapes["pairs"] = {name: shapes[name] for name in ("places", "targets", "weights")}
+    if isinstance(cfg, PermutationLM):
+        shapes["places"] = shapes["targets"]
+        for name in ("ranks", *["types"] * cfg.pairs):
+            shapes["encoder"][name] = ints(rows, inputs)
     return shapes

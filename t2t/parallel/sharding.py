@@ -94,6 +94,12 @@ def batch_sharding(mesh: Mesh, array) -> NamedSharding:
     return NamedSharding(mesh, spec(names, array.shape, ACTIVATIONS, mesh))
 
 
+def by_row(mesh: Mesh, array) -> NamedSharding:
+    """Returns the sharding of an array [B, ...] that goes with the rows of a batch."""
+    names = ("batch", *[None] * (array.ndim - 1))
+    return NamedSharding(mesh, spec(names, array.shape, ACTIVATIONS, mesh))
+
+
 def constrainer(mesh: Mesh) -> Callable:
     """Returns `constrain(x, names)`, which pins an activation's layout by its logical axes."""
     if mesh.size == 1:

@@ -93,7 +93,7 @@ class CompiledSteps:
         return program(state, batch)
 
     def evaluate(self, params, frozen, carry, batch: dict) -> dict:
-        """Returns the sums of loss, correct and weight over one held-out batch."""
+        """Returns (sums of loss, correct and weight over one held-out batch, carry)."""
         program = self._evaluate.get(batch["targets"].shape)
         if program is None:
             program = self._make_evaluate(jax.tree.map(_shape_of, batch))

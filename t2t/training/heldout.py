@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 
@@ -11,17 +12,17 @@ def score(evaluate: Callable, state: dict, batches: Iterable, stop=None) -> dict
     what else the loss function sums.
 
     At most one batch is in flight ahead of the one being read. stop: checked between batches;
-    when it becomes true the result is an empty dict.
+    when it becomes true the result is an empty dict. What is carried from batch to batch begins empty.
     """
     totals: dict[str, float] = {}
-    pending = None
+    pending, carry = None, _emptied(state["carry"])
 
     def add(sums) -> None:
         for name, value in jax.device_get(sums).items():
             totals[name] = totals.get(name, 0.0) + float(value)
 
     for batch in batches:
-        sums = evaluate(state["params"], state["frozen"], state["carry"], batch)
+        sums, carry = evaluate(state["params"], state["frozen"], carry, batch)
         if pending is not None:
             add(pending)
         pending = sums
@@ -40,6 +41,17 @@ def score(evaluate: Callable, state: dict, batches: Iterable, stop=None) -> dict
         "accuracy": correct / weight,
         "weight": counted,
     }
+
+
+def _emptied(carry: dict) -> dict:
+    """Zeros like a run's carry, which is what its first step is handed, laid out as it is."""
+    if not carry:
+        return carry
+    zeros = jax.jit(
+        lambda: jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), carry),
+        out_shardings=jax.tree.map(lambda x: x.sharding, carry),
+    )
+    return zeros()
 
 
 def exchanged(batches: Iterable) -> Iterator:

@@ -22,7 +22,7 @@ from t2t.training import step as steps
 from t2t.training.layer_decay import depths, layer_decay
 from t2t.training.leaf_names import named_leaves
 from t2t.training.trainable import trained
-from t2t.wiring.choice import wired
+from t2t.wiring.choice import first_carry, wired
 
 
 class Programs(NamedTuple):
@@ -35,7 +35,7 @@ class Programs(NamedTuple):
     init: Callable  # (key) -> state, born sharded, but for a teacher's parameters
     begin: Callable  # (key, given) -> such a state of given parameters, donated; others drawn
     train: Callable  # (state, batch) -> (state, metrics); donates the state
-    evaluate: Callable  # (params, frozen, carry, batch) -> sums
+    evaluate: Callable  # (params, frozen, carry, batch) -> (sums, carry)
     learning_rate: Callable  # (step) -> learning rate
     flags: dict  # compiler options of `train`, beyond XLA's defaults
 
@@ -85,7 +85,7 @@ def build(run, devices: list | None = None) -> Programs:
         return {
             "params": params,
             "frozen": frozen,
-            "carry": {},
+            "carry": first_carry(run, model),
             "opt_state": optimizer.init(params),
             "step": jnp.zeros((), jnp.int32),
         }
@@ -100,7 +100,7 @@ def build(run, devices: list | None = None) -> Programs:
     axes = {
         "params": axes_trained,
         "frozen": axes_frozen,
-        "carry": {},
+        "carry": jax.tree.map(lambda x: (None,) * x.ndim, shapes["carry"]),
         "opt_state": optimizers.state_axes(
             optimizer, partition(model.shapes, is_trained)[0], axes_trained
         ),
@@ -110,6 +110,7 @@ def build(run, devices: list | None = None) -> Programs:
         teacher = make(run.teacher.model)
         shapes["frozen"][TEACHER], axes["frozen"][TEACHER] = teacher.shapes, teacher.axes
     layout = sharding.shardings(axes, shapes, mesh, model.units)
+    layout["carry"] = jax.tree.map(lambda x: sharding.by_row(mesh, x), shapes["carry"])
     drawn = {**layout, "frozen": own(layout["frozen"])}
     shapes = jax.tree.map(
         lambda s, place: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=place), shapes, layout
@@ -136,7 +137,7 @@ def build(run, devices: list | None = None) -> Programs:
         train=jax.jit(
             step, donate_argnums=0, out_shardings=(layout, whole), compiler_options=flags
         ),
-        evaluate=jax.jit(steps.evaluation_step(plain_loss), out_shardings=whole),
+        evaluate=jax.jit(steps.evaluation_step(plain_loss), out_shardings=(whole, layout["carry"])),
         learning_rate=learning_rate,
         flags=flags,
     )

@@ -1,7 +1,7 @@
 """One optimizer step: accumulate, clip, gate what is not finite, update.
 
-The state is a plain dict: `params`, `frozen` (never updated), `carry` (memory that goes from batch
-to batch), `opt_state`, `step`.
+The state is a plain dict: `params`, `frozen` (never updated), `carry` (what goes from batch to
+batch, by row: [B, ...] each), `opt_state`, `step`.
 """
 
 from collections.abc import Callable
@@ -27,8 +27,8 @@ def accumulated(loss_fn: Callable, microbatches: int) -> Callable:
     """Returns `gradients(trainable, frozen, carry, batch, rng) -> (sums, metrics, carry)`.
 
     `sums` are the gradients of the summed loss: not yet divided by the count of target tokens, so
-    microbatches with different counts weigh as they should. Microbatch m holds rows m, m+A, ...:
-    every device keeps its own rows.
+    microbatches with different counts weigh as they should. Microbatch m holds rows m, m+A, ... of
+    batch and carry: every device keeps its own rows.
     """
     value_and_gradient = jax.value_and_grad(loss_fn, has_aux=True)
 
@@ -44,25 +44,23 @@ def accumulated(loss_fn: Callable, microbatches: int) -> Callable:
             lambda x: x.reshape(x.shape[0] // microbatches, microbatches, *x.shape[1:]).swapaxes(
                 0, 1
             ),
-            batch,
+            (carry, batch),
         )
 
         def body(state, inputs):
-            index, rows = inputs
-            total, metrics, carry = state
+            index, (remembered, rows) = inputs
+            total, metrics = state
             key = None if rng is None else jax.random.fold_in(rng, index)
-            sums, more, carry = once(trainable, frozen, carry, rows, key)
-            return (
-                jax.tree.map(jnp.add, total, sums),
-                jax.tree.map(jnp.add, metrics, more),
-                carry,
-            ), None
+            sums, more, remembered = once(trainable, frozen, remembered, rows, key)
+            total = jax.tree.map(jnp.add, total, sums), jax.tree.map(jnp.add, metrics, more)
+            return total, remembered
 
         first = jax.tree.map(lambda x: x[0], split)
-        shapes = jax.eval_shape(once, trainable, frozen, carry, first, rng)
+        shapes = jax.eval_shape(once, trainable, frozen, *first, rng)
         zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes[:2])
-        state, _ = jax.lax.scan(body, (*zeros, carry), (jnp.arange(microbatches), split))
-        return state
+        total, parts = jax.lax.scan(body, zeros, (jnp.arange(microbatches), split))
+        carry = jax.tree.map(lambda x: x.swapaxes(0, 1).reshape(-1, *x.shape[2:]), parts)
+        return *total, carry
 
     return many
 
@@ -133,10 +131,11 @@ def train_step(
 
 
 def evaluation_step(loss_fn: Callable) -> Callable:
-    """Returns `step(params, frozen, carry, batch) -> sums` of loss, correct and weight; no dropout."""
+    """Returns `step(params, frozen, carry, batch) -> (sums, carry)`, sums of loss, correct and weight;
+    no dropout."""
 
     def step(params, frozen, carry, batch):
-        _, (sums, _) = loss_fn(params, frozen, carry, batch, None)
-        return sums
+        _, found = loss_fn(params, frozen, carry, batch, None)
+        return found
 
     return step

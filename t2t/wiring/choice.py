@@ -6,9 +6,17 @@ from jax.sharding import Mesh
 
 from t2t.models.architecture import Architecture
 from t2t.models.transformer import Model, common_units
-from t2t.objectives.config import MaskedLM
+from t2t.objectives.config import MaskedLM, PermutationLM
+from t2t.objectives.implementations import memory_of
 from t2t.vocabulary_loss import Chunks
-from t2t.wiring import generator_discriminator, masked, r_drop, single, teacher_student
+from t2t.wiring import (
+    generator_discriminator,
+    masked,
+    permuted,
+    r_drop,
+    single,
+    teacher_student,
+)
 
 
 def wired(
@@ -56,7 +64,18 @@ def loss_functions(run, model: Model, mesh: Mesh | None = None) -> tuple[Callabl
             return masked.loss_function(model, *terms, weight, chunks), masked.loss_function(
                 model, 0.0, 0.0, weight, chunks
             )
+        case PermutationLM(memory=memory, reuse=reuse):
+            remembers = memory, reuse or None, chunks
+            return permuted.loss_function(model, *terms, *remembers), permuted.loss_function(
+                model, 0.0, 0.0, *remembers
+            )
     plain = single.loss_function(model, 0.0, 0.0, chunks)
     if run.training.r_drop:
         return r_drop.loss_function(model, *terms, run.training.r_drop), plain
     return single.loss_function(model, *terms, chunks, run.training.balance_loss), plain
+
+
+def first_carry(run, model: Model) -> dict:
+    """Returns what the first step is handed from none before it: arrays by row, [B, ...] each, or none."""
+    memory = memory_of(run.objective)
+    return permuted.empty(model, run.data.batch_size, memory) if memory else {}

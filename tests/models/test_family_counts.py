@@ -19,6 +19,7 @@ from t2t.models.families import (
     roberta,
     switch,
     t5gemma,
+    xlnet,
 )
 from t2t.models.transformer import build
 
@@ -74,6 +75,8 @@ CASES = [
     (switch.architecture, "base-256", 32128, 14_664_154_368, ()),
     (t5gemma.architecture, "2b-2b", 256000, 5_596_853_760, ()),
     (t5gemma.architecture, "9b-9b", 256000, 20_333_401_088, ()),
+    (xlnet.architecture, "base", xlnet.VOCABULARY, 116_750_336, ()),
+    (xlnet.architecture, "large", xlnet.VOCABULARY, 360_300_800, ()),
 ]
 
 

@@ -8,8 +8,9 @@ import jax
 import numpy as np
 import pytest
 
-from t2t.models.families import bert, byt5, distilbert, mt5, switch, t5, t5_1_1, t5gemma
+from t2t.models.families import bert, byt5, distilbert, mt5, switch, t5, t5_1_1, t5gemma, xlnet
 from t2t.models.transformer import build
+from t2t.models.two_stream import Memory
 from t2t.monitoring import flops
 from t2t.monitoring.flops import forward_flops, mfu, peak_flops, train_flops
 
@@ -71,6 +72,17 @@ def test_distilbert_costs_093_of_a_step_of_bert():
     )
     share = flops.run_flops(run, 512, 77) / train_flops(teacher, 512, 512)
     assert round(share, 2) == 0.93
+
+
+def test_two_streams_over_a_memory_equal_the_products_of_the_traced_network():
+    shape = {"d_model": 24, "heads": 3, "head_dim": 5, "d_ff": 40, "encoder_layers": 3}
+    arch = xlnet.architecture("base", **shape, layers="unroll")
+    model = build(arch)
+    side = {"tokens": np.zeros((2, 12), np.int32), "queried": np.zeros((2, 4), np.int32)}
+    side["memory"] = Memory(np.zeros((2, 3, 7, 24)), np.ones((2, 7), bool))
+    run = lambda p: model.logits(p, model.forward(p, {"encoder": side})[0])
+    jaxpr = jax.make_jaxpr(run)(model.shapes)
+    assert forward_flops(arch, 12, 4, rows=2, memory=7) == products(jaxpr.jaxpr)
 
 
 def products(jaxpr) -> int:
