@@ -26,7 +26,7 @@ def get_config(arg: str = "") -> Run:
     """arg: nothing."""
     if arg:
         raise UserError(f"--config=quickstart:{arg}: takes no argument")
-    text = Docstrings(maximum_bytes=10_000_000)
+    text = Docstrings(maximum_bytes=6_000_000)
     return Run(
         model=Architecture(
             vocab_size=640,
@@ -38,7 +38,7 @@ def get_config(arg: str = "") -> Run:
             decoder_layers=2,
         ),
         tokenizer=TrainedSentencePiece(
-            vocabulary_size=500, kind="bpe", extra_ids=100, sample_bytes=2_000_000
+            vocabulary_size=500, kind="bpe", extra_ids=100, sample_bytes=1_000_000
         ),
         data=Data(
             train=Mixture((Corpus("docstrings", text, documents=(0.0, 0.97)),)),
@@ -48,8 +48,8 @@ def get_config(arg: str = "") -> Run:
         objective=SpanCorruption(inputs_length=128),
         optimizer=AdamWScale(),
         schedule=Cosine(peak=0.03, warmup_steps=50, final=1e-5),
-        training=Training(steps=450),
-        evaluation=Evaluation(every_steps=150, batches=10, examples=4, input_blind=True),
-        checkpoints=Checkpoints(every_steps=150),
+        training=Training(steps=400),
+        evaluation=Evaluation(every_steps=200, batches=10, examples=4, input_blind=True),
+        checkpoints=Checkpoints(every_steps=200),
         monitoring=Monitoring(log_every=10),
     )
