@@ -17,6 +17,7 @@ from t2t.objectives.config import (
     CausalLM,
     MaskedLM,
     NGrams,
+    PermutationLM,
     PrefixLM,
     SpanCorruption,
 )
@@ -40,7 +41,12 @@ OBJECTIVES = [
     MaskedLM(64),
     MaskedLM(64, unit=NGrams(), pairs="sentence_order"),
     MaskedLM(64, pairs="next_sentence"),
+    PermutationLM(64),
+    pytest.param(PermutationLM(64, reuse=24, pairs=True), marks=pytest.mark.slow),
 ]
+# XLNet's.
+RELATIVE = {"relative_attention": True, "scaled_attention": True, "norm_place": "after"}
+RELATIVE |= {"relative_bias": "none", "norm": "layer", "tied_embedding": True}
 
 
 class _Training:
@@ -55,15 +61,18 @@ class _Run:
 
 
 @functools.cache
-def model_of(suits: str):
+def model_of(suits: str, relative: bool):
     layers = {"encoder_layers": 2, "decoder_layers": 2}
     more = {}
     if suits == ENCODER:
         layers["decoder_layers"] = 0
+    if relative:
+        more = RELATIVE
+    elif suits == ENCODER:
         more = {"token_types": 2, "pair_classes": 2, "head": "masked", "tied_embedding": True}
     if suits == DECODER:
         layers["encoder_layers"] = 0
-    if suits in (ENCODER, DECODER):
+    if suits in (ENCODER, DECODER) and not relative:
         more |= {"learned_positions": 64, "relative_bias": "none", "norm": "layer"}
     model = build(Architecture(128, 16, 2, 8, 32, **layers, **more))
     params = model.init(jax.random.key(0))
@@ -79,7 +88,7 @@ def test_packed_and_unpacked_rows_have_the_same_loss_a_token(objective):
     sizes = rng.integers(6, 17, 16)
     starts, other = np.arange(16) * 50, (np.arange(16) * 50 + 2000, sizes)
     module = implementation(objective)
-    more = {"other": other} if getattr(objective, "pairs", "") == "next_sentence" else {}
+    more = {"other": other} if getattr(objective, "pairs", "") in ("next_sentence", True) else {}
 
     def losses(in_row, spoil=False):
         batch = module.make_packed_batch(
@@ -98,7 +107,7 @@ def test_packed_and_unpacked_rows_have_the_same_loss_a_token(objective):
         if spoil:  # as if examples of a row saw each other
             for side in {"encoder", "decoder"} & set(batch):
                 batch[side]["segments"] = np.minimum(batch[side]["segments"], 1)
-        model, params = model_of(objective.suits)
+        model, params = model_of(objective.suits, isinstance(objective, PermutationLM))
         loss_fn = jax.jit(loss_functions(_Run(objective), model)[1])
         loss, (sums, _) = loss_fn({}, params, {}, batch, None)
         return np.array([loss, *(sums[k] for k in sorted(sums))]) / float(sums["weight"])

@@ -9,7 +9,7 @@ from t2t import run as runs
 from t2t.cli import main
 from t2t.data.tokenizer_config import Bytes, TrainedSubwords
 from t2t.errors import UserError
-from t2t.objectives.config import CausalLM, MaskedLM, NGrams, SpanCorruption
+from t2t.objectives.config import CausalLM, MaskedLM, NGrams, PermutationLM, SpanCorruption
 from t2t.training.optimizer_config import AdamW
 from t2t.training.schedule_config import Linear
 from tests import tiny
@@ -26,6 +26,18 @@ ENCODER = {
     "tied_embedding": True,
     "head": "masked",
     "pair_classes": 2,
+    "initialization": "normal",
+}
+XLNET = {
+    "encoder_layers": 2,
+    "decoder_layers": 0,
+    "relative_attention": True,
+    "scaled_attention": True,
+    "relative_bias": "none",
+    "norm": "layer",
+    "norm_place": "after",
+    "tied_embedding": True,
+    "vocabulary_bias": True,
     "initialization": "normal",
 }
 DECODER = {"encoder_layers": 0, "decoder_layers": 2}
@@ -75,6 +87,7 @@ RUNS = {
         WORDPIECE,
         "shuffled",
     ),
+    "xlnet": (PermutationLM(64, memory=32), XLNET, WORDPIECE, "streams"),
     "gpt_bytes": (CausalLM(64), DECODER, Bytes(), "shuffled"),
 }
 

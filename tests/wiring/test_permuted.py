@@ -112,6 +112,9 @@ def test_a_resumed_run_goes_on_with_its_memory(rows, tmp_path):
     whole = train(recipe, tmp_path / "whole")
     train(recipe, tmp_path / "parts", "--config.training.steps=4")
     parts = train(recipe, tmp_path / "parts", *SPLIT)
+    mesh = "--config.mesh.data=2", "--config.mesh.context=4"
+    split = train(recipe, tmp_path / "context", *mesh)
+    assert split["train", 10] == pytest.approx(whole["train", 10], rel=1e-4)
     for step in (5, 8, 12):
         assert parts["train", step] == pytest.approx(whole["train", step], rel=1e-5)
     assert parts["eval/held_out", 12] == pytest.approx(whole["eval/held_out", 12], rel=1e-5)
