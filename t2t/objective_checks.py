@@ -122,6 +122,11 @@ def _check_permutation(run) -> None:
             f"config.objective.memory: {run.objective.memory} tokens before a row are remembered, "
             f"which needs config.data.order='streams', not {run.data.order!r}"
         )
+    if run.training.repeat_samples:
+        raise UserError(
+            f"config.training.repeat_samples: {run.training.repeat_samples}, and a row that comes again "
+            "would remember itself (config.objective.memory)"
+        )
     if (run.data.evaluation_batch_size or run.data.batch_size) != run.data.batch_size:
         raise UserError(
             f"config.data.evaluation_batch_size: {run.data.evaluation_batch_size} rows, and the memory "

@@ -87,6 +87,10 @@ def streams(data, **changes):
         (lambda r: {"data": streams(r.data, evaluation_batch_size=4)}, "evaluation_batch_size: 4"),
         (lambda r: {"model": tiny.get_config("x").model}, "PermutationLM is for an encoder alone"),
         (
+            lambda r: {"training": dataclasses.replace(r.training, repeat_samples=8)},
+            "repeat_samples: 8, and a row that comes again would remember itself",
+        ),
+        (
             lambda r: {"training": dataclasses.replace(r.training, r_drop=1.0)},
             "r_drop: 1.0 is for objectives whose targets are a text",
         ),
