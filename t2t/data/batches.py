@@ -229,13 +229,14 @@ class Samples:
         kind = np.where(lengths > 0, corpus * _READ_CLASSES + (lengths - 1) // step, -1)
         starts = np.zeros_like(places)
         blocks, size = [], 0
+        marks = {"marks": True} if takes_token_marks(self.objective) else {}
         for one in np.unique(kind[kind >= 0]).tolist():
             which = np.flatnonzero(kind == one)
             store = self.stores[one // _READ_CLASSES]
             length = min(longest, (one % _READ_CLASSES + 1) * step, store.num_tokens)
             # A read of whole classes must not run over the end of the store.
             begin = np.minimum(places[which], store.num_tokens - length)
-            block = store.read(begin, length, takes_token_marks(self.objective))
+            block = store.read(begin, length, **marks)
             starts[which] = size + np.arange(len(which)) * length + places[which] - begin
             blocks.append(block.reshape(-1))
             size += block.size
