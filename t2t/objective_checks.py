@@ -176,9 +176,7 @@ def _check_generator(run, kind: str) -> None:
 
 
 def _stacks(model: Architecture) -> str:
-    if model.encoder_layers and model.decoder_layers:
-        return ENCODER_DECODER
-    return ENCODER if model.encoder_layers else DECODER
+    return model.stacks
 
 
 def all_corpora(run) -> tuple[tuple[str, tuple[Corpus, ...]], ...]:

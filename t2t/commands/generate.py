@@ -61,6 +61,12 @@ def execute(options, _overrides) -> None:
 
     config = _decoding(options)
     run = load_trained(options.workdir)
+    from t2t.decoding.prompts import check_writes
+
+    try:
+        check_writes(run.model)
+    except UserError as error:
+        raise UserError(f"--workdir={options.workdir}: {error}") from None
     asking = options.input == "-" and sys.stdin.isatty() and sys.stdout.isatty()
     asking = asking and not options.output
     lines = [] if asking else _inputs(options.input, options.field)
@@ -143,20 +149,19 @@ def _write(
 
     first: the number of the first line, from which samples are drawn.
     """
-    import numpy as np
-
     from t2t.decoding.decode import decode_each
+    from t2t.decoding.prompts import input_row
 
     done = journal.done if journal is not None else {}
     left = [i for i in range(len(lines)) if i not in done]
     encoded = decoder.tokenizer.encode([lines[i] for i in left])
-    eos_id = decoder.tokenizer.vocabulary.eos_id
+    arch, vocabulary = decoder.model.arch, decoder.tokenizer.vocabulary
     made: dict[int, dict] = dict(done)
     begun, tokens = time.monotonic(), 0
     for results in decode_each(
         decoder,
         params,
-        [np.append(ids, eos_id).astype(np.int32) for ids in encoded],
+        [input_row(arch, vocabulary, ids) for ids in encoded],
         config,
         batch_size=batch_size,
         numbers=[first + i for i in left],

@@ -6,8 +6,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from t2t.decoding.cache import start, step
+from t2t.decoding.cache import begin, step
 from t2t.models.transformer import Model, Params
+
+
+FREE = -1  # in a prefix: no token is forced
 
 
 class Written(NamedTuple):
@@ -30,14 +33,14 @@ class Stops(NamedTuple):
 
 
 def forced_token(forced: jax.Array, position: jax.Array) -> jax.Array:
-    """The token [B] that a prefix [B, P] (zeros where it has ended) forces at `position`, or 0."""
+    """The token [B] that a prefix [B, P] (FREE where it has ended) forces at `position`, or FREE."""
     length = forced.shape[1]
     if length == 0:
-        return jnp.zeros(forced.shape[:1], jnp.int32)
+        return jnp.full(forced.shape[:1], FREE, jnp.int32)
     token = jax.lax.dynamic_index_in_dim(
         forced, jnp.minimum(position, length - 1), axis=1, keepdims=False
     )
-    return jnp.where(position < length, token, 0)
+    return jnp.where(position < length, token, FREE)
 
 
 def log_probability(logits: jax.Array, tokens: jax.Array) -> jax.Array:
@@ -59,10 +62,10 @@ def write(
     eos_id: int = 1,
     start_id: int = 0,
 ) -> Written:
-    """Inputs {tokens [B, S], segments?} -> `copies` outputs of each, of at most `longest` tokens.
+    """Inputs (see `cache.begin`) -> `copies` outputs of each, of at most `longest` tokens.
 
     choose(logits [B * copies, V], position) -> tokens [B * copies]; rows of one input stand side by
-    side. forced [B, P]: the prefix of every output, zeros after it. Each row ends with `eos_id` or
+    side. forced [B, P]: the prefix of every output, FREE after it. Each row ends with `eos_id` or
     the token that completes a stop string, or is cut at `longest`; the loop stops when every row
     has ended. A pure function: jit it with everything but arrays bound.
     """
@@ -81,7 +84,7 @@ def write(
         position, token, finished, stop, lengths, tokens, scores, cache = state
         logits, cache = step(model, params, cache, token)
         given = forced_token(forced, position)
-        token = jnp.where(given > 0, given, choose(logits, position).astype(jnp.int32))
+        token = jnp.where(given >= 0, given, choose(logits, position).astype(jnp.int32))
         score = jnp.where(finished, 0, log_probability(logits, token))
         token = jnp.where(finished, 0, token)
         tokens = jax.lax.dynamic_update_slice_in_dim(tokens, token[:, None], position, axis=1)
@@ -89,21 +92,22 @@ def write(
             scores, score.astype(scores.dtype)[:, None], position, axis=1
         )
         lengths = lengths + ~finished
-        finished = finished | ((token == eos_id) & (given == 0))
+        finished = finished | ((token == eos_id) & (given < 0))
         if stops is not None:
-            stop = jnp.where(given > 0, stop, stops.table[stop, token])
+            stop = jnp.where(given >= 0, stop, stops.table[stop, token])
             finished = finished | stops.stopped(stop)
         return position + 1, token, finished, stop, lengths, tokens, scores, cache
 
+    cache, first = begin(model, params, encoder, longest, copies, start_id)
     state = (
         jnp.zeros((), jnp.int32),
-        jnp.full((rows,), start_id, jnp.int32),
+        first,
         jnp.zeros((rows,), bool),
         jnp.zeros((rows,), jnp.int32) if stops is None else repeat(stops.state),
         jnp.zeros((rows,), jnp.int32),
         jnp.zeros((rows, longest), jnp.int32),
         jnp.zeros((rows, longest), jnp.float32),
-        start(model, params, encoder, longest, copies),
+        cache,
     )
     *_, lengths, tokens, scores, _ = jax.lax.while_loop(unfinished, advance, state)
     by_input = lambda x: x.reshape(inputs, copies, *x.shape[1:])

@@ -50,13 +50,15 @@ def batches(
     return result
 
 
-def padded(rows: Sequence[np.ndarray], length: int) -> dict[str, np.ndarray]:
-    """Encoder inputs {tokens, segments}, [B, length] int32 each; segments 0 on padding."""
-    lengths = np.array([len(row) for row in rows])
+def padded(rows: Sequence[np.ndarray], length: int, before: bool = False) -> dict[str, np.ndarray]:
+    """Inputs {tokens, segments}, [B, length] int32 each; segments 0 on padding, which stands behind
+    each row or before it."""
     tokens = np.zeros((len(rows), length), np.int32)
-    for to, row in zip(tokens, rows, strict=True):
-        to[: len(row)] = row
-    return {"tokens": tokens, "segments": (np.arange(length) < lengths[:, None]).astype(np.int32)}
+    segments = np.zeros_like(tokens)
+    for number, row in enumerate(rows):
+        place = slice(length - len(row), length) if before else slice(len(row))
+        tokens[number, place], segments[number, place] = row, 1
+    return {"tokens": tokens, "segments": segments}
 
 
 def laid_out(arrays, mesh: jax.sharding.Mesh | None):

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from t2t.decoding.autoregression import Stops, Written, forced_token
-from t2t.decoding.cache import start, step
+from t2t.decoding.autoregression import FREE, Stops, Written, forced_token
+from t2t.decoding.cache import begin, step
 from t2t.decoding.config import Beam
 from t2t.models.transformer import Cache, Model, Params
 
@@ -47,7 +47,7 @@ def beam(
     eos_id: int = 1,
     start_id: int = 0,
 ) -> Written:
-    """Inputs {tokens [B, S], segments?} -> the `config.n_best` hypotheses of each, best first.
+    """Inputs (see `cache.begin`) -> the `config.n_best` hypotheses of each, best first.
 
     A hypothesis is finished by `eos_id` or a stop string; those still alive at `longest` come after
     every finished one, so they are returned only where too few have finished. Lengths and scores
@@ -57,7 +57,7 @@ def beam(
     rows, beams = encoder["tokens"].shape[0], config.beams
     if forced is None:
         forced = jnp.zeros((rows, 0), jnp.int32)
-    given_length = jnp.count_nonzero(forced, axis=1).astype(jnp.int32)[:, None]
+    given_length = jnp.sum(forced != FREE, axis=1).astype(jnp.int32)[:, None]
     most = length_penalty(longest - given_length, config.length_penalty)
 
     def unfinished(state: State):
@@ -71,15 +71,15 @@ def beam(
         last = jax.lax.dynamic_index_in_dim(
             live.tokens, jnp.maximum(position - 1, 0), axis=2, keepdims=False
         )
-        last = jnp.where(position == 0, start_id, last)
+        last = jnp.where(position == 0, read, last)
         logits, cache = step(model, params, state.cache, last.reshape(-1))
         given = forced_token(forced, position)
         parent, token, gain, score = _candidates(logits, live.score, given)
 
         stop = _of_parent(state.stop, parent)
         if stops is not None:
-            stop = jnp.where(given[:, None] > 0, stop, stops.table[stop, token])
-        ended = (given[:, None] == 0) & (token == eos_id)
+            stop = jnp.where(given[:, None] >= 0, stop, stops.table[stop, token])
+        ended = (given[:, None] < 0) & (token == eos_id)
         if stops is not None:
             ended = ended | stops.stopped(stop)
         grown = Hypotheses(
@@ -108,12 +108,14 @@ def beam(
     # All beams begin alike: only the first may grow, or they would stay alike for ever.
     first = empty._replace(score=empty.score.at[:, 0].set(0))
     stop = jnp.zeros((rows,), jnp.int32) if stops is None else stops.state
+    cache, read = begin(model, params, encoder, longest, beams, start_id)
+    read = read.reshape(rows, beams)
     state = State(
         jnp.zeros((), jnp.int32),
         first,
         empty,
         jnp.broadcast_to(stop[:, None], (rows, beams)),
-        start(model, params, encoder, longest, beams),
+        cache,
     )
     state = jax.lax.while_loop(unfinished, advance, state)
     best = _best(_finished_first(state.finished, state.live), config.n_best)[0]
@@ -123,7 +125,7 @@ def beam(
 def _candidates(logits: jax.Array, live: jax.Array, given: jax.Array):
     """The 2K best continuations of K live beams: parent, token, its log-probability, total [B, 2K].
 
-    logits [B * K, V], live [B, K], given [B]: a token all must take, or 0. Twice as many as beams,
+    logits [B * K, V], live [B, K], given [B]: a token all must take, or FREE. Twice as many as beams,
     since up to K of them may be ends. The 2K best of all are among the 2K best of each beam.
     """
     rows, beams = live.shape
@@ -132,11 +134,11 @@ def _candidates(logits: jax.Array, live: jax.Array, given: jax.Array):
     # Where a token is given, every beam has one continuation, at the head of its list.
     forced = jnp.repeat(given, beams)[:, None]
     head = jnp.arange(count) == 0
-    its = jnp.take_along_axis(logits, forced, axis=1)
-    best = jnp.where((forced > 0) & head, its, best)
-    token = jnp.where((forced > 0) & head, forced, token)
+    its = jnp.take_along_axis(logits, jnp.maximum(forced, 0), axis=1)
+    best = jnp.where((forced >= 0) & head, its, best)
+    token = jnp.where((forced >= 0) & head, forced, token)
     gain = (best - jax.nn.logsumexp(logits, axis=-1, keepdims=True)).astype(jnp.float32)
-    counted = jnp.where(forced > 0, jnp.where(head, 0.0, NEVER), gain)
+    counted = jnp.where(forced >= 0, jnp.where(head, 0.0, NEVER), gain)
     total = jnp.maximum(live[:, :, None] + counted.reshape(rows, beams, count), NEVER)
     score, place = jax.lax.top_k(total.reshape(rows, -1), min(2 * beams, beams * count))
     pick = lambda x: jnp.take_along_axis(x.reshape(rows, -1), place, axis=1)

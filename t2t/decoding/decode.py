@@ -8,11 +8,12 @@ import jax
 import numpy as np
 
 from t2t.data.tokenizers import Tokenizer
-from t2t.decoding.autoregression import Stops, Written
-from t2t.decoding.batches import Batch, batches, laid_out, padded
+from t2t.decoding.autoregression import FREE, Stops, Written
+from t2t.decoding.batches import Batch, batches, laid_out
 from t2t.decoding.beam import beam
 from t2t.decoding.config import Beam, Decoding, Greedy, Sample
 from t2t.decoding.greedy import greedy
+from t2t.decoding.prompts import check_room, check_writes, padded_inputs
 from t2t.decoding.sampling import sample
 from t2t.decoding.stop_strings import automaton
 from t2t.errors import UserError
@@ -60,12 +61,13 @@ def decode(
     prefixes: Sequence[str] | None = None,
     numbers: Sequence[int] | None = None,
 ) -> list[list[Output]]:
-    """Writes for every input row (token ids, end of sequence included); results in input order.
+    """Writes for every input row (see `prompts.input_row`); results in input order.
 
     Of each row: one Output, or `n_best` or `samples` of them, best first where they are ranked.
     prefixes: one a row, instead of the configuration's. numbers: each row's number in the whole
     work, from which samples are drawn (default: its place in `rows`).
-    Raises: UserError where a prefix leaves no room for an output.
+    Raises: UserError where a prefix or an input leaves no room for an output, or nothing can be
+    written.
     """
     results: list[list[Output]] = [[]] * len(rows)
     for done in decode_each(
@@ -96,6 +98,9 @@ def decode_each(
 
     Batches come longest first. One batch is in flight while the one before it is read.
     """
+    arch = decoder.model.arch
+    check_writes(arch)
+    check_room(arch, rows, [config.max_tokens] * len(rows))
     prefixes = [config.prefix] * len(rows) if prefixes is None else list(prefixes)
     forced = _encoded_prefixes(decoder.tokenizer, prefixes, config)
     numbers = range(len(rows)) if numbers is None else numbers
@@ -118,7 +123,7 @@ def decode_each(
 
     for batch in batches([len(row) for row in rows], batch_size, decoder.mesh):
         arrays = {
-            "encoder": padded([rows[i] for i in batch.filled], batch.length),
+            "encoder": padded_inputs(arch, [rows[i] for i in batch.filled], batch.length),
             "forced": _padded_prefixes([forced[i] for i in batch.filled]),
             "examples": np.array([numbers[i] for i in batch.filled], np.int32),
         }
@@ -185,9 +190,12 @@ def _encoded_prefixes(
 
 
 def _padded_prefixes(prefixes: list[np.ndarray]) -> np.ndarray:
-    """[B, P] int32, zeros after each; P a multiple of 8, or 0 where there is none."""
+    """[B, P] int32, FREE after each; P a multiple of 8, or 0 where there is none."""
     longest = -(-max(len(ids) for ids in prefixes) // 8) * 8
-    return np.stack([np.pad(ids, (0, longest - len(ids))) for ids in prefixes]).astype(np.int32)
+    result = np.full((len(prefixes), longest), FREE, np.int32)
+    for to, ids in zip(result, prefixes, strict=True):
+        to[: len(ids)] = ids
+    return result
 
 
 def _output(

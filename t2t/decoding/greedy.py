@@ -8,7 +8,7 @@ from t2t.models.transformer import Model, Params
 
 
 def greedy(model: Model, params: Params, encoder: dict, longest: int, **ends) -> Written:
-    """Inputs {tokens [B, S], segments?} -> one output a row; ties go to the lowest id.
+    """Inputs (see `cache.begin`) -> one output a row; ties go to the lowest id.
 
     ends: forced, stops, eos_id, start_id, as in `autoregression.write`.
     """

@@ -55,7 +55,7 @@ def sample(
     examples: jax.Array,
     **ends,
 ) -> Written:
-    """Inputs {tokens [B, S], segments?} -> `config.samples` outputs a row.
+    """Inputs (see `cache.begin`) -> `config.samples` outputs a row.
 
     seed: uint32 scalar. examples [B] int32: each row's number, which its random numbers come from.
     Log-probabilities are the model's own, whatever the temperature and the cuts.

@@ -9,7 +9,10 @@ import numpy as np
 
 from t2t.decoding.autoregression import log_probability
 from t2t.decoding.batches import batches, bucket, laid_out, padded
+from t2t.decoding.cache import begin
 from t2t.decoding.decode import Decoder
+from t2t.decoding.prompts import check_room, padded_inputs
+from t2t.models.architecture import DECODER
 from t2t.models.transformer import Model, Params
 from t2t.parallel.sharding import replicated
 
@@ -29,12 +32,17 @@ class Ranked(NamedTuple):
 
 
 def target_log_probabilities(model: Model, params: Params, encoder: dict, targets: jax.Array):
-    """Inputs {tokens [B, S], segments?}, targets [B, N, T] -> log p of each token [B, N, T].
+    """Inputs (see `cache.begin`), targets [B, N, T] -> log p of each token [B, N, T].
 
-    Teacher forced: each token is given the true ones before it, the first the start token 0. An
-    input is encoded once for all its targets.
+    Teacher forced: each token is given the true ones before it, the first the start token 0, or the
+    end of the input that a decoder alone goes on with. An input is read once for all its targets.
     """
     rows = targets.reshape(-1, targets.shape[-1])
+    if model.arch.stacks == DECODER:
+        cache, first = begin(model, params, encoder, rows.shape[1], copies=targets.shape[1])
+        given = jnp.concatenate([first[:, None], rows[:, :-1]], axis=1)
+        hidden, _, _ = model.decode(params, given, cache)
+        return log_probability(model.logits(params, hidden), rows).reshape(targets.shape)
     shifted = jnp.pad(rows, ((0, 0), (1, 0)))[:, :-1]
     # Every target is one segment to its padded end: what comes after a token changes nothing.
     decoder = {"tokens": shifted, "segments": jnp.ones_like(shifted)}
@@ -87,7 +95,8 @@ def score_each(
     batch_size counts targets. Rows of like numbers of targets stand together, then of like lengths.
     """
     results: list[list[Scored]] = [[]] * len(rows)
-    program = _program(decoder)
+    arch, program = decoder.model.arch, _program(decoder)
+    check_room(arch, rows, [max(map(len, its), default=1) for its in targets])
     pending = None
 
     def read(indices: list[int], values: jax.Array) -> None:
@@ -109,8 +118,8 @@ def score_each(
         for batch in batches(lengths, max(1, batch_size // count), decoder.mesh):
             filled = [members[i] for i in batch.filled]
             arrays = {
-                "encoder": padded(
-                    [rows[i] for i in filled], bucket(max(len(rows[i]) for i in filled))
+                "encoder": padded_inputs(
+                    arch, [rows[i] for i in filled], bucket(max(len(rows[i]) for i in filled))
                 ),
                 "targets": _padded_targets([targets[i] for i in filled], count),
             }

@@ -6,6 +6,9 @@ from typing import Literal
 
 from t2t.errors import UserError
 
+# What a model is by its stacks; tasks, objectives and decoding go by it.
+ENCODER_DECODER, ENCODER, DECODER = "an encoder-decoder", "an encoder alone", "a decoder alone"
+
 _POSITIVE = (
     "vocab_size",
     "d_model",
@@ -250,6 +253,18 @@ class Architecture:
                 )
         if self.d_model % 2:
             raise UserError(f"{where}.d_model: {self.d_model} is odd; sinusoids come in pairs")
+
+    @property
+    def stacks(self) -> str:
+        """ENCODER_DECODER, ENCODER or DECODER."""
+        if self.encoder_layers and self.decoder_layers:
+            return ENCODER_DECODER
+        return ENCODER if self.encoder_layers else DECODER
+
+    @property
+    def positions(self) -> int | None:
+        """How many tokens of a text there are positions for; None: any number."""
+        return self.learned_positions - self.first_position if self.learned_positions else None
 
     @property
     def embedding_width(self) -> int:

@@ -32,6 +32,8 @@ class Cache(NamedTuple):
     layers: tuple[LayerCache, ...]
     position: jax.Array  # int32 scalar: tokens stored so far
     encoder_segments: jax.Array | None  # [B, S]; None when every input is one full segment
+    # [B]: tokens stored before each row's text begins, which nothing sees; None: none anywhere.
+    padding: jax.Array | None = None
 
 
 class Model(NamedTuple):
@@ -54,7 +56,8 @@ class Model(NamedTuple):
     pair_logits: Callable[..., jax.Array]  # (params, hidden of first tokens) -> [..., classes]
     replaced_logits: Callable[..., jax.Array]  # (params, hidden [..., E]) -> [...], float32
     encode: Callable[..., tuple]  # (params, encoder, dropout_key=None) -> (encoded, aux)
-    start_cache: Callable[..., Cache]  # (params, encoded, encoder_segments, longest, copies=1)
+    # (params, encoded, encoder_segments, longest, copies=1, padding=None)
+    start_cache: Callable[..., Cache]
     decode: Callable[..., tuple]  # (params, tokens [B, T], cache) -> (hidden, cache, aux)
 
 
@@ -134,15 +137,21 @@ class Transformer(nnx.Module):
         return x, None, aux
 
     def start_cache(
-        self, encoded: jax.Array, encoder_segments, longest: int, copies: int = 1
+        self,
+        encoded: jax.Array,
+        encoder_segments,
+        longest: int,
+        copies: int = 1,
+        padding: jax.Array | None = None,
     ) -> Cache:
-        """For `longest` positions of `copies` outputs of every input, side by side as rows."""
+        """For `longest` positions of `copies` outputs of every input, side by side as rows, the
+        first `padding` [rows] of each not its own."""
         empty = jnp.zeros(
             (encoded.shape[0] * copies, self.arch.key_heads, longest, self.arch.head_dim),
             self.arch.dtype,
         )
         layers = self.decoder.start_cache(encoded, empty)
-        return Cache(layers, jnp.zeros((), jnp.int32), encoder_segments)
+        return Cache(layers, jnp.zeros((), jnp.int32), encoder_segments, padding)
 
     def decode(self, tokens: jax.Array, cache: Cache):
         # The text being written is segment 1, like an input that stands alone in its row.
@@ -150,14 +159,24 @@ class Transformer(nnx.Module):
         if cache.encoder_segments is not None:
             inputs = cache.encoder_segments.shape[0]
             segments = jnp.ones((inputs, tokens.size // inputs), tokens.dtype)
-        x, place = self.embed({"tokens": tokens}, True, cache.position)
+        side = {"tokens": tokens}
+        visibility = Visibility(causal=True, first_query=cache.position)
+        if cache.padding is not None:
+            stored, padding = jnp.arange(cache.layers[0].longest), cache.padding[:, None]
+            now = cache.position + jnp.arange(tokens.shape[1])
+            side["positions"] = jnp.maximum(now - padding, 0)
+            visibility = visibility._replace(
+                query_segments=(now >= padding).astype(jnp.int32),
+                key_segments=(stored >= padding).astype(jnp.int32),
+            )
+        x, place = self.embed(side, True, cache.position)
         around = Surroundings(
-            Visibility(causal=True, first_query=cache.position),
+            visibility,
             cross_visibility=Visibility(segments, cache.encoder_segments),
             place=place,
         )
         x, layers, aux = self.decoder(x, around, cache.layers)
-        cache = Cache(layers, cache.position + tokens.shape[1], cache.encoder_segments)
+        cache = cache._replace(layers=layers, position=cache.position + tokens.shape[1])
         return x, cache, aux
 
     def logits(self, hidden: jax.Array) -> jax.Array:

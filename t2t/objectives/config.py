@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias
 
 from t2t.errors import UserError
-
-# What an objective is for: the stacks that an architecture has.
-ENCODER_DECODER, ENCODER, DECODER = "an encoder-decoder", "an encoder alone", "a decoder alone"
+from t2t.models.architecture import DECODER, ENCODER, ENCODER_DECODER
 
 
 def _check_length(value: int, where: str, least: int = 4) -> None:
