@@ -110,7 +110,7 @@ def figures(family: str, folder: pathlib.Path) -> Figures:
     )
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     speeds = [row["tokens_per_second"] for row in rows if row["split"] == "train"]
-    lengths = implementation(run.objective).lengths(run.objective)
+    lengths = implementation(run.posed).lengths(run.posed)
     return Figures(
         family,
         sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(wired(run, build)[0].shapes)),

@@ -11,7 +11,8 @@ files are looked for in `../shared/data/tasks`, elsewhere with
 
 The model is v1.1 small; without `initial` it is drawn at random, with T5's vocabulary from
 `../shared/data/tokenizers`. `finetune:TASK:FROM` takes model, vocabulary and parameters from the run
-or Hugging Face directory FROM, whatever its size.
+or Hugging Face directory FROM, whatever its size or family: a decoder alone goes on with the input,
+an encoder alone is asked for label words at masks (tasks with choices).
 
 Batch and steps are T5's: 2^18 steps of 128 packed rows, a checkpoint every 5,000, the five with the
 least held-out loss kept. A small task needs far less: `--config.data.batch_size=8` (T5's for its

@@ -18,7 +18,7 @@ VERBS = {
     "prepare": "Train the tokenizer and build the token stores of a configuration.",
     "inspect": "Print the exact batch of a step: text, tokens, rows, fill.",
     "eval": "Judge checkpoints on tasks: scores, intervals, predictions.",
-    "compare": "Test whether two runs' scores differ by more than chance.",
+    "compare": "Test whether two runs' scores differ by more than chance; set several side by side.",
     "report": "Draw runs into one HTML file: curves, scores, samples, configuration.",
     "tasks": "List the tasks, or show a task's examples.",
     "convert": "Read checkpoints of Hugging Face and T5X, write Hugging Face directories.",

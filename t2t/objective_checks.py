@@ -10,8 +10,8 @@ from t2t.data.tokenizer_config import Tokenizer, TrainedSentencePiece, TrainedSu
 from t2t.data.tokenizers import load as load_tokenizer
 from t2t.data.vocabulary import EOS, Vocabulary, roles
 from t2t.errors import UserError
-from t2t.models.architecture import Architecture
 from t2t.objectives.config import (
+    ANY,
     DECODER,
     ENCODER,
     ENCODER_DECODER,
@@ -22,6 +22,8 @@ from t2t.objectives.config import (
 from t2t.objectives.implementations import implementation, takes_token_marks
 from t2t.training.teacher_checks import check_teacher
 
+_FOR_TEXT = {ENCODER_DECODER: "SpanCorruption", DECODER: "CausalLM", ENCODER: "MaskedLM"}
+
 
 def check_objective(run) -> None:
     """Checks that the objective is given what it takes: the stacks, and pairs of a task or text.
@@ -29,8 +31,8 @@ def check_objective(run) -> None:
     Raises: UserError naming what does not go together.
     """
     kind, all_tasks = type(run.objective).__name__, True
-    stacks = _stacks(run.model)
-    if run.objective.suits != stacks:
+    stacks = run.model.stacks
+    if run.objective.suits not in (stacks, ANY):
         raise UserError(
             f"config.objective: {kind} is for {run.objective.suits}, and config.model is {stacks} "
             f"({run.model.encoder_layers} encoder and {run.model.decoder_layers} decoder layers)"
@@ -44,7 +46,7 @@ def check_objective(run) -> None:
             "config.objective.static_copies: masks come again where examples do, with "
             f"config.data.order='packed', not {run.data.order!r}"
         )
-    inputs, targets = implementation(run.objective).lengths(run.objective)
+    inputs, targets = implementation(run.posed).lengths(run.posed)
     longest = targets if stacks == DECODER else inputs
     room = run.model.learned_positions - run.model.first_position
     if 0 < room < longest:
@@ -65,18 +67,21 @@ def check_objective(run) -> None:
     _check_generator(run, kind)
     check_teacher(run)
     for key, given in (("examples", run.evaluation.examples), ("tasks", run.evaluation.tasks)):
-        if given and stacks != ENCODER_DECODER:
+        if given and run.model.head == "replaced":
             raise UserError(
-                f"config.evaluation.{key}: answers are written by {ENCODER_DECODER}, and "
-                f"config.model is {stacks}"
+                f"config.evaluation.{key}: the model tells replaced tokens (config.model.head), not "
+                "the words of an answer"
             )
     for key, corpora in all_corpora(run):
         for i, corpus in enumerate(corpora):
             all_tasks &= corpus.is_task
-            if corpus.is_task and stacks != ENCODER_DECODER:
+            alone = isinstance(run.objective, PermutationLM) or (
+                isinstance(run.objective, MaskedLM) and run.objective.pairs != "none"
+            )
+            if corpus.is_task and alone:
                 raise UserError(
-                    f"config.data.{key}[{i}]: {corpus.name!r} is a task, whose pairs are for "
-                    f"{ENCODER_DECODER}, and config.model is {stacks}"
+                    f"config.data.{key}[{i}]: {corpus.name!r} is a task, which does not stand beside "
+                    f"text of {kind} with its pairs or ranks; take TextToText (config.objective)"
                 )
             # A prepared store is not open yet: it will say what it holds.
             if isinstance(run.objective, TextToText) and not (
@@ -84,8 +89,8 @@ def check_objective(run) -> None:
             ):
                 raise UserError(
                     f"config.data.{key}[{i}]: {corpus.name!r} is running text, and TextToText "
-                    "(config.objective) takes the pairs of tasks; take SpanCorruption, under which "
-                    "text and tasks may stand side by side"
+                    f"(config.objective) takes the pairs of tasks; take {_FOR_TEXT[stacks]}, under "
+                    "which text and tasks may stand side by side"
                 )
     if all_tasks and not isinstance(run.objective, TextToText):
         raise UserError(
@@ -136,20 +141,25 @@ def _check_permutation(run) -> None:
 
 def _check_generator(run, kind: str) -> None:
     """Checks that a model that tells replaced tokens has one that writes them, with its embedding."""
-    if run.generator is None:
+    generator, objective = run.generator, run.objective
+    if generator is None:
+        if run.model.head == "replaced" and isinstance(objective, TextToText):
+            raise UserError(
+                "config.model.head: 'replaced' tells no words, and TextToText (config.objective) "
+                "asks for those at masks; take a model with head='masked'"
+            )
         if run.model.head == "replaced":
             raise UserError(
                 f"config.model.head: 'replaced' tells no tokens, which {kind} asks for; "
                 "config.generator names the network that writes them"
             )
         return
-    generator, objective = run.generator, run.objective
     if run.model.head != "replaced" or not isinstance(objective, MaskedLM):
         raise UserError(
             "config.generator: writes tokens for a model with head='replaced' under MaskedLM, and "
             f"config.model.head is {run.model.head!r}, config.objective {kind}"
         )
-    if generator.head != "masked" or _stacks(generator) != ENCODER:
+    if generator.head != "masked" or generator.stacks != ENCODER:
         raise UserError("config.generator: must be an encoder alone with head='masked'")
     if objective.pairs != "none":
         raise UserError(f"config.objective.pairs: {objective.pairs!r} is not for a generator")
@@ -173,10 +183,6 @@ def _check_generator(run, kind: str) -> None:
     ):
         if given:
             raise UserError(f"config.training.{key}: is not for a model with a generator")
-
-
-def _stacks(model: Architecture) -> str:
-    return model.stacks
 
 
 def all_corpora(run) -> tuple[tuple[str, tuple[Corpus, ...]], ...]:
@@ -208,4 +214,4 @@ def check_vocabulary(run, vocabulary: Vocabulary) -> None:
             f"config.model.vocab_size: {run.model.vocab_size} rows are too few for the vocabulary of "
             f"{vocabulary.size} (config.tokenizer); use at least {-(-vocabulary.size // 128) * 128}"
         )
-    implementation(run.objective).check_vocabulary(run.objective, vocabulary, "config.objective")
+    implementation(run.posed).check_vocabulary(run.posed, vocabulary, "config.objective")

@@ -27,8 +27,8 @@ from t2t.errors import Failure, UserError
 from t2t.models.architecture import Architecture
 from t2t.monitoring.hardware import hardware
 from t2t.objective_checks import all_corpora, check_objective, check_vocabulary, known_vocabulary
-from t2t.objectives.config import ENCODER, MaskedLM, Objective, PermutationLM
-from t2t.objectives.implementations import implementation
+from t2t.objectives.config import ENCODER, Objective
+from t2t.objectives.implementations import Posed, implementation, posed
 from t2t.parallel.mesh_config import AXES, Mesh
 from t2t.training.checkpoint_config import Checkpoints
 from t2t.training.config import Evaluation, Monitoring, Training
@@ -82,6 +82,11 @@ class Run:
     # A trained model that this one learns to predict like (DistilBERT).
     teacher: Teacher | None = None
 
+    @property
+    def posed(self) -> Objective | Posed:
+        """The objective, as a model of these stacks is given it."""
+        return posed(self.objective, self.model.stacks)
+
 
 def check(run: Run) -> None:
     """Checks types, each room's ranges, and what must hold between rooms.
@@ -108,15 +113,11 @@ def check(run: Run) -> None:
 def _check_dropout(run: Run) -> None:
     """Checks that what compares dropouts has any, and a wiring that does."""
     lora = run.training.lora
-    if run.training.r_drop and (
-        run.generator is not None or isinstance(run.objective, MaskedLM | PermutationLM)
-    ):
+    if run.training.r_drop and (run.generator is not None or run.model.stacks == ENCODER):
         raise UserError(
             f"config.training.r_drop: {run.training.r_drop} is for objectives whose targets are a "
-            f"text, not {type(run.objective).__name__} (config.objective)"
+            f"text, not {type(run.objective).__name__} of {run.model.stacks} (config.objective)"
         )
-    if run.training.r_drop and isinstance(run.objective, MaskedLM):
-        raise UserError("config.training.r_drop: MaskedLM (config.objective) does not take it")
     dropped = run.model.dropout or run.model.layer_dropout or (lora is not None and lora.dropout)
     if run.training.r_drop and not dropped:
         raise UserError(
@@ -170,9 +171,9 @@ def _check_mesh(run: Run, sizes: dict[str, int]) -> None:
     for field in ("heads", "d_ff", "vocab_size"):
         divides(getattr(run.model, field), ("tensor",), f"model.{field}", "of the model")
     divides(run.model.d_model, ("fsdp",), "model.d_model", "of the model")
-    inputs, targets = implementation(run.objective).lengths(run.objective)
+    inputs, targets = implementation(run.posed).lengths(run.posed)
     divides(inputs, ("context",), "objective.inputs_length", "input positions")
-    if run.objective.suits != ENCODER:  # there targets are gathered positions, which are not split
+    if run.model.stacks != ENCODER:  # there targets are gathered positions, which are not split
         divides(targets, ("context",), "objective.targets_length", "target positions")
 
 
@@ -211,7 +212,7 @@ def check_inputs(run: Run, workdir: str = "") -> None:
         for i, corpus in enumerate(corpora):
             try:
                 if isinstance(corpus.source, Task):
-                    tasks.check(corpus.source)
+                    tasks.check(corpus.source, run.model.stacks)
                 else:
                     sources.names(corpus.source)
             except UserError as error:

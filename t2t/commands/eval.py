@@ -114,7 +114,7 @@ def _evaluate(run, workdir: str, tasks, steps, settings, share, follow: bool, fo
     fingerprints = {}
     for step in steps:
         fingerprints[step] = _fingerprint(workdir, step, tokenizer.vocabulary.fingerprint)
-    prepared = [prepare(task, settings, tokenizer) for task in tasks]
+    prepared = [prepare(task, settings, tokenizer, run.model) for task in tasks]
     compile_cache.enable()
     mesh = mesh_here(run.mesh)
     model = build(run.model) if mesh is None else build(run.model, constrain=constrainer(mesh))

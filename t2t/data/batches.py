@@ -21,7 +21,6 @@ from t2t.data.corpus_rows import CorpusRows
 from t2t.data.cutting import rows_of
 from t2t.data.order import Pieces, below, random_bits, sample_range
 from t2t.errors import UserError
-from t2t.objectives import text_to_text
 from t2t.objectives.config import Objective
 from t2t.objectives.implementations import (
     implementation,
@@ -173,8 +172,9 @@ class Samples:
             np.concatenate([examples.starts, examples.target_starts]),
             np.concatenate([examples.lengths, examples.target_lengths]),
         )
-        return text_to_text.make_pairs_batch(
-            of_pairs(self.objective),
+        pairs = of_pairs(self.objective)
+        return implementation(pairs).make_pairs_batch(
+            pairs,
             self.vocabulary,
             tokens,
             (starts[: len(corpus)], examples.lengths),

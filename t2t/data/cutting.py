@@ -8,9 +8,9 @@ from t2t.data.corpus_rows import CorpusRows
 from t2t.data.pair_rows import PairRows, Pairs
 from t2t.data.token_store import PAIRS
 from t2t.errors import UserError
-from t2t.objectives import text_to_text
-from t2t.objectives.config import Objective, TextToText
+from t2t.objectives.config import Objective
 from t2t.objectives.implementations import (
+    Posed,
     implementation,
     of_pairs,
     stride_of,
@@ -34,13 +34,13 @@ def rows_of(
     Raises UserError where it is too small for that, or not what the objective takes.
     """
     if store.kind == PAIRS:
-        if not corpus.is_task and not isinstance(objective, TextToText):
+        if not corpus.is_task and not isinstance(objective, Posed):
             raise UserError(
                 f"corpus {corpus.name!r}: {store.path} holds the pairs of a task; beside running "
                 "text a task is given as such: Task(name, ...)"
             )
         return _pair_rows(corpus, store, of_pairs(objective), data, seed, cache, once)
-    if isinstance(objective, TextToText):
+    if isinstance(objective, Posed):
         raise UserError(
             f"corpus {corpus.name!r}: TextToText takes pairs of a task, and this is running text"
         )
@@ -85,7 +85,7 @@ def rows_of(
 def _pair_rows(
     corpus: Corpus,
     store,
-    objective: TextToText,
+    objective: Posed,
     data: Data,
     seed: int,
     cache: str | None,
@@ -95,7 +95,7 @@ def _pair_rows(
     if first == last:
         raise UserError(f"corpus {corpus.name!r}: no example in the part {corpus.documents} of it")
     pairs = Pairs(store, first, last, objective)
-    capacity = text_to_text.lengths(objective)
+    capacity = implementation(objective).lengths(objective)
     if data.order != "packed":
         plan = pair_packing.one_a_row(pairs.sizes(), capacity)
     else:

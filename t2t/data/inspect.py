@@ -84,6 +84,7 @@ def _example(samples, tokenizer, batch, row: int, segment: int) -> list[str]:
     if "decoder" in batch:
         shown["decoder"] = _segment(batch["decoder"], batch["decoder"]["tokens"], row, segment)
         targets = _segment(batch["decoder"], batch["targets"], row, segment)
+        targets = targets[_segment(batch["decoder"], batch["weights"], row, segment) > 0]
     else:
         targets = _predictions(batch, row, segment)
     shown["targets"] = targets

@@ -8,8 +8,8 @@ import numpy as np
 from t2t.data.corpus_rows import CorpusRows, Located, rows_of_plan
 from t2t.data.pair_packing import PairPlan
 from t2t.errors import UserError
-from t2t.objectives import text_to_text
-from t2t.objectives.config import TextToText
+from t2t.objectives.config import DECODER
+from t2t.objectives.implementations import Posed, implementation
 
 # A model is not trained on, or judged by, what its vocabulary cannot spell.
 MOST_UNKNOWN = 0.1
@@ -23,7 +23,7 @@ class Pairs:
     store: object  # a TokenStore; it reads its offsets when they are first needed
     first: int
     last: int
-    objective: TextToText
+    objective: Posed
 
     def __len__(self) -> int:
         return self.last - self.first
@@ -32,21 +32,24 @@ class Pairs:
         """Returns (starts, lengths) of inputs and (starts, lengths) of targets, each int64 [E]."""
         offsets, document = self.store.offsets, 2 * (self.first + pairs)
         starts, target_starts = offsets[document], offsets[document + 1]
-        lengths, target_lengths = text_to_text.cut(
-            self.objective, target_starts - starts, offsets[document + 2] - target_starts
+        lengths, target_lengths = self._cut(
+            target_starts - starts, offsets[document + 2] - target_starts
         )
         return starts, lengths, target_starts, target_lengths
 
     def sizes(self) -> np.ndarray:
         """Returns how many places each pair takes in encoder and targets, EOS included: [E, 2]."""
-        lengths = self._stored()
-        return np.stack(text_to_text.cut(self.objective, *lengths.T), axis=1) + 1
+        return implementation(self.objective).sizes(self.objective, *self._cut(*self._stored().T))
 
     def truncated(self) -> tuple[int, int]:
         """Returns how many inputs and how many targets are too long and cut."""
-        cut = self._stored() > np.array(text_to_text.lengths(self.objective)) - 1
+        stored = self._stored()
+        cut = stored > np.stack(self._cut(*stored.T), axis=1)
         inputs, targets = cut.sum(axis=0).tolist()
         return inputs, targets
+
+    def _cut(self, inputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return implementation(self.objective).cut(self.objective, inputs, targets)
 
     def _stored(self) -> np.ndarray:
         return np.diff(self.store.offsets[2 * self.first : 2 * self.last + 1]).reshape(-1, 2)
@@ -85,7 +88,9 @@ class PairRows(CorpusRows):
     def describe(self) -> str:
         plan, (inputs, targets) = self.plan, self.pairs.truncated()
         return (
-            f"{super().describe()} of {len(plan.pairs):,} examples, encoder {plan.encoder_fill:.2%} "
+            f"{super().describe()} of {len(plan.pairs):,} examples, "
+            f"{'encoder' if self.pairs.objective.suits != DECODER else 'decoder'} "
+            f"{plan.encoder_fill:.2%} "
             f"and targets {plan.targets_fill:.2%} filled; {inputs:,} inputs and {targets:,} targets "
             "were too long and cut"
         )

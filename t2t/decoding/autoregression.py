@@ -9,7 +9,6 @@ import jax.numpy as jnp
 from t2t.decoding.cache import begin, step
 from t2t.models.transformer import Model, Params
 
-
 FREE = -1  # in a prefix: no token is forced
 
 
@@ -44,8 +43,11 @@ def forced_token(forced: jax.Array, position: jax.Array) -> jax.Array:
 
 
 def log_probability(logits: jax.Array, tokens: jax.Array) -> jax.Array:
-    """log softmax(logits [..., V])[tokens [...]]."""
-    chosen = jnp.take_along_axis(logits, tokens[..., None], axis=-1)[..., 0]
+    """log softmax(logits [..., V])[tokens [...]]; logits may stand for several tokens (size 1)."""
+    shape = (*tokens.shape, logits.shape[-1])
+    chosen = jnp.take_along_axis(jnp.broadcast_to(logits, shape), tokens[..., None], axis=-1)[
+        ..., 0
+    ]
     return chosen - jax.nn.logsumexp(logits, axis=-1)
 
 

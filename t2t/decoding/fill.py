@@ -1,13 +1,19 @@
-"""Fill in the blank: greedy decoding of inputs that hold sentinels, shown side by side."""
+"""What a model makes of held-out rows beside what was true: blanks filled, texts continued, masks told."""
 
 import re
 from collections.abc import Iterator
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from t2t.decoding.config import Greedy
 from t2t.decoding.decode import Decoder, decode
+from t2t.models.architecture import DECODER, ENCODER
+from t2t.parallel.sharding import replicated
+from t2t.wiring.masked import at_places
 
+_CONTINUED = 24  # tokens of a text that is gone on with
 SENTINEL = re.compile(r"<extra_id_(\d+)>")
 
 
@@ -20,6 +26,55 @@ def spans(text: str) -> dict[int, str]:
 def filled(text: str, answers: dict[int, str]) -> str:
     """Returns the input with every sentinel replaced by its answer in brackets."""
     return SENTINEL.sub(lambda m: f"[{answers.get(int(m.group(1)), '')}]", text)
+
+
+def shown_rows(decoder: Decoder, params, batch: dict, count: int) -> Iterator[str]:
+    """Yields the beginnings of a batch's first rows with the model's words beside the true ones."""
+    of = {DECODER: continue_rows, ENCODER: tell_masks}
+    return of.get(decoder.model.arch.stacks, fill_rows)(decoder, params, batch, count)
+
+
+def continue_rows(decoder: Decoder, params, batch: dict, count: int) -> Iterator[str]:
+    """A decoder alone goes on with the input of each row's first pair, or half of its first text."""
+    prompts, truths = [], []
+    for row in range(min(count, len(batch["targets"]))):
+        segments = batch["decoder"].get("segments")
+        size = batch["targets"].shape[1] if segments is None else int((segments[row] == 1).sum())
+        if not size:
+            continue
+        read, next_one = batch["decoder"]["tokens"][row, :size], batch["targets"][row, :size]
+        (asked,) = np.nonzero(batch["weights"][row, :size])
+        first = int(asked[0]) or size // 2  # the place of the token before the first one written
+        prompts.append(read[: first + 1].astype(np.int32))
+        truths.append(next_one[first : first + _CONTINUED])
+    room = decoder.model.arch.positions
+    most = max(map(len, prompts), default=0)
+    longest = _CONTINUED if room is None else max(1, min(_CONTINUED, room + 1 - most))
+    outputs = decode(decoder, params, prompts, Greedy(max_tokens=longest))
+    for ids, (best,), truth in zip(prompts, outputs, truths, strict=True):
+        yield f"  text:  {decoder.tokenizer.decode(ids, stop_at_eos=False)!r}"
+        yield f"  model: {best.text!r}"
+        yield f"  truth: {decoder.tokenizer.decode(truth)!r}"
+
+
+def tell_masks(decoder: Decoder, params, batch: dict, count: int) -> Iterator[str]:
+    """An encoder alone tells the likeliest token at each place of a row that is predicted."""
+    model, tokenizer = decoder.model, decoder.tokenizer
+    rows = min(count, len(batch["targets"]))
+    first = {k: v[:rows] for k, v in batch["encoder"].items()}
+
+    def told(params, encoder, places):
+        hidden, _, _ = model.forward(params, {"encoder": encoder})
+        return jnp.argmax(model.logits(params, at_places(hidden, places)), axis=-1)
+
+    whole = None if decoder.mesh is None else replicated(decoder.mesh)
+    told = jax.jit(told, out_shardings=whole)
+    found = np.asarray(told(params, first, batch["places"][:rows]))
+    for row in range(rows):
+        asked = batch["weights"][row] > 0
+        yield f"  text:  {tokenizer.decode(first['tokens'][row], stop_at_eos=False)!r}"
+        yield f"  model: {' '.join(tokenizer.pieces(found[row][asked]))}"
+        yield f"  truth: {' '.join(tokenizer.pieces(batch['targets'][row][asked]))}"
 
 
 def fill_rows(decoder: Decoder, params, batch: dict, count: int, blanks: int = 3) -> Iterator[str]:

@@ -10,9 +10,10 @@ import numpy as np
 from t2t.decoding.autoregression import log_probability
 from t2t.decoding.batches import batches, bucket, laid_out, padded
 from t2t.decoding.cache import begin
+from t2t.decoding.cloze import score_at_masks
 from t2t.decoding.decode import Decoder
 from t2t.decoding.prompts import check_room, padded_inputs
-from t2t.models.architecture import DECODER
+from t2t.models.architecture import DECODER, ENCODER
 from t2t.models.transformer import Model, Params
 from t2t.parallel.sharding import replicated
 
@@ -90,12 +91,17 @@ def score_each(
     *,
     batch_size: int = 32,
 ) -> list[list[Scored]]:
-    """log p(target | row) of every target of each row, all in input order.
+    """log p(target | row) of every target of each row, all in input order; of an encoder alone what
+    `cloze` says.
 
     batch_size counts targets. Rows of like numbers of targets stand together, then of like lengths.
     """
     results: list[list[Scored]] = [[]] * len(rows)
-    arch, program = decoder.model.arch, _program(decoder)
+    arch = decoder.model.arch
+    if arch.stacks == ENCODER:
+        found = score_at_masks(decoder, params, rows, targets, batch_size)
+        return [[Scored(float(sum(logs)), logs) for logs in its] for its in found]
+    program = _program(decoder)
     check_room(arch, rows, [max(map(len, its), default=1) for its in targets])
     pending = None
 

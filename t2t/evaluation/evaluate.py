@@ -164,16 +164,18 @@ def _predicted(
         for done in decode_each(
             decoder, params, rows, prepared.decoding, batch_size=batch_size, numbers=indices
         ):
-            yield [(indices[i], outputs[0].text, outputs[0].score) for i, outputs in done]
+            yield [
+                (indices[i], best.text.strip() if prepared.goes_on else best.text, best.score)
+                for i, (best, *_) in done
+            ]
         return
-    eos_id = decoder.tokenizer.vocabulary.eos_id
     for first in range(0, len(indices), batch_size):
         part = indices[first : first + batch_size]
         if not prepared.ranked:
             yield [(index, "", None) for index in part]
             continue
         choices = [prepared.examples[i].choices for i in part]
-        encoded = [[[*ids, eos_id] for ids in decoder.tokenizer.encode(of)] for of in choices]
+        encoded = [prepared.choices[i] for i in part]
         rows = [prepared.rows[i] for i in part]
         ranked = rank(decoder, params, rows, encoded, batch_size=batch_size)
         yield [

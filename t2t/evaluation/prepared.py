@@ -9,14 +9,19 @@ from typing import NamedTuple
 import numpy as np
 
 from t2t.data.tokenizers import Tokenizer
+from t2t.decoding.cloze import check_tells_words
 from t2t.decoding.config import Beam, Decoding, Greedy
+from t2t.decoding.prompts import input_row
 from t2t.errors import UserError
 from t2t.evaluation.config import Judging
 from t2t.evaluation.metrics.catalog import metric
 from t2t.evaluation.metrics.metric import Judged, Metric
 from t2t.evaluation.spelling import check_spelling
+from t2t.models.architecture import DECODER, ENCODER, ENCODER_DECODER, Architecture
+from t2t.objectives.cloze import ADDED
 from t2t.tasks.examples import examples
 from t2t.tasks.few_shot import with_shots
+from t2t.tasks.posing import before_answer, check_answerable
 from t2t.tasks.task import Example, Task
 
 _TRIED = 16  # examples that metrics are tried on before anything is decoded
@@ -30,8 +35,10 @@ class Prepared(NamedTuple):
     split: str
     variant: str  # what of the settings is not the task's own
     examples: list[Example]
-    rows: list[np.ndarray]  # token ids, end of sequence included
+    rows: list[np.ndarray]  # as `decoding.prompts.input_row` has them
     targets: list[np.ndarray]
+    choices: list[list[np.ndarray]]  # of each example, where they are ranked
+    goes_on: bool  # whether answers are the next words of a text: spaces around them are no part
     decoding: Decoding | None  # None: choices are ranked, or nothing is written
     ranked: bool
     scored: bool  # whether log-likelihoods of the targets are wanted
@@ -55,12 +62,26 @@ class Prepared(NamedTuple):
         return self.ranked or self.decoding is not None
 
 
-def prepare(task: Task, settings: Judging, tokenizer: Tokenizer) -> Prepared:
-    """Reads a task's examples and encodes them.
+def prepare(
+    task: Task, settings: Judging, tokenizer: Tokenizer, arch: Architecture | None = None
+) -> Prepared:
+    """Reads a task's examples and encodes them for a model; arch None: an encoder-decoder.
 
+    A decoder alone is given the same texts, and its answers are the next words; an encoder alone
+    chooses among the task's choices. Where a model has few positions, inputs are cut to them.
     Raises UserError where a split, file, metric or training example is missing, a metric cannot
-    judge the task, a prompt does not fit, or the vocabulary cannot spell the task.
+    judge the task, a prompt does not fit, the vocabulary cannot spell the task, or such a model
+    cannot answer it.
     """
+    stacks = ENCODER_DECODER if arch is None else arch.stacks
+    if stacks == ENCODER:
+        check_tells_words(arch, tokenizer.vocabulary)
+        for key in ("beams", "targets_length"):
+            if getattr(settings, key):
+                raise UserError(
+                    f"{task.name}: {key}={getattr(settings, key)} is for models that write, and this "
+                    f"is {ENCODER}; leave it out"
+                )
     metrics = {name: metric(name, task.name) for name in task.metrics}
     split = settings.split or task.judged
     found = list(examples(task, split, settings.data, settings.limit))
@@ -70,30 +91,50 @@ def prepare(task: Task, settings: Judging, tokenizer: Tokenizer) -> Prepared:
     if settings.shots:
         pool = list(examples(task, "train", settings.data))
         found = list(with_shots(found, pool, settings.shots, settings.seed))
-    longest = settings.inputs_length or task.inputs_length
-    encoded = tokenizer.encode([example.input for example in found])
-    targets = tokenizer.encode([example.target for example in found])
+    check_answerable(task.name, found, stacks)
+    ends, begins = before_answer(stacks, settings.shots)
+    encoded = tokenizer.encode([example.input + ends for example in found])
+    targets = tokenizer.encode([begins + example.target for example in found])
     check_spelling(task.name, found, encoded, targets, tokenizer)
+    eos = [] if stacks == ENCODER else [tokenizer.vocabulary.eos_id]
+    # Alone, a decoder is asked for the words: not every text ends there.
+    choices = _spelled(found, begins, tokenizer, [] if stacks == DECODER else eos)
+    decoding, ranked = _decoding(task, settings, found, metrics, stacks, choices)
+    labelled = all(example.truth is not None for example in found)
+    scored = labelled and any(one.likelihood for one in metrics.values())
+    answers = [len(c) for of in choices for c in of] if ranked else [0]
+    answers += [len(ids) + len(eos) for ids in targets] if scored else []
+    longest = _longest(task, settings, arch, max(decoding.max_tokens if decoding else 0, *answers))
     too_long = [i for i, ids in enumerate(encoded) if len(ids) >= longest]
     if too_long and settings.shots:
         raise UserError(
             f"{task.name}: example {too_long[0]} with {settings.shots} shots has "
             f"{len(encoded[too_long[0]]) + 1} tokens, more than --inputs-length={longest}"
         )
-    eos = tokenizer.vocabulary.eos_id
-    decoding, ranked = _decoding(task, settings, found, metrics)
-    labelled = all(example.truth is not None for example in found)
-    scored = labelled and any(one.likelihood for one in metrics.values())
     how = {type(decoding).__name__: dataclasses.asdict(decoding)} if decoding else None
     texts = [[e.input, e.target, e.truth, e.group, e.id, e.choices] for e in found]
     settled = [how, ranked, scored, longest, tokenizer.vocabulary.fingerprint]
+    settled += [] if stacks == ENCODER_DECODER else [stacks, ends, begins]
+    if scored and stacks == ENCODER:
+        raise UserError(
+            f"{task.name}: the metrics {', '.join(task.metrics)} need the likelihood of a whole "
+            f"target, and the model is {ENCODER}; name others"
+        )
+    if arch is None:
+        kept = [np.append(ids[: longest - 1], *eos).astype(np.int32) for ids in encoded]
+    else:
+        facts = tokenizer.vocabulary
+        kept = [input_row(arch, facts, ids[: longest - 1]) for ids in encoded]
+    goes_on = stacks == DECODER and task.goes_on
     return Prepared(
         task=task,
         split=split,
         variant=settings.variant,
         examples=found,
-        rows=[np.append(ids[: longest - 1], eos).astype(np.int32) for ids in encoded],
-        targets=[np.append(ids, eos).astype(np.int32) for ids in targets],
+        rows=kept,
+        targets=[np.append(ids, [] if goes_on else eos).astype(np.int32) for ids in targets],
+        choices=choices if ranked else [],
+        goes_on=stacks != ENCODER_DECODER,
         decoding=decoding,
         ranked=ranked,
         scored=scored,
@@ -117,9 +158,41 @@ def _try(task: Task, found: Sequence[Example], metrics: dict[str, Metric]) -> No
             raise UserError(f"{task.name}: {str(error).removeprefix(task.name + ': ')}") from error
 
 
+def _spelled(
+    found: Sequence[Example], begins: str, tokenizer: Tokenizer, end: list[int]
+) -> list[list[np.ndarray]]:
+    """The token rows of every example's choices."""
+    texts = sorted({choice for example in found for choice in example.choices})
+    ids = tokenizer.encode([begins + text for text in texts])
+    spelled = {t: np.append(i, end).astype(np.int32) for t, i in zip(texts, ids, strict=True)}
+    return [[spelled[choice] for choice in example.choices] for example in found]
+
+
+def _longest(task: Task, settings: Judging, arch: Architecture | None, written: int) -> int:
+    """How many tokens an input has at most, the one more that stands at its end or beginning counted:
+    beside an answer of `written` tokens there must be positions for it."""
+    longest = settings.inputs_length or task.inputs_length
+    if arch is None or arch.positions is None:
+        return longest
+    room = arch.positions - written + (1 - ADDED if arch.stacks == ENCODER else 1)
+    if room < 2:
+        raise UserError(
+            f"{task.name}: answers of {written} tokens leave nothing of the model's "
+            f"{arch.positions} positions for inputs; give a smaller --targets-length"
+        )
+    return min(longest, room)
+
+
 def _decoding(
-    task: Task, settings: Judging, found: list[Example], metrics: dict[str, Metric]
+    task: Task,
+    settings: Judging,
+    found: list[Example],
+    metrics: dict[str, Metric],
+    stacks: str,
+    choices: list[list[np.ndarray]],
 ) -> tuple[Decoding | None, bool]:
+    if stacks == ENCODER:
+        return None, True
     if settings.rank:
         if not all(example.choices for example in found):
             raise UserError(f"{task.name}: --rank chooses among a task's choices; it has none")
@@ -127,10 +200,17 @@ def _decoding(
     if all(one.likelihood for one in metrics.values()):
         return None, False
     most = settings.targets_length or task.targets_length
+    stop: tuple[str, ...] = ()
+    if stacks == DECODER:
+        # A longer answer is none of the choices, however it goes on; in a prompt a line holds one.
+        if not settings.targets_length and all(choices):
+            most = min(most, max(len(c) for of in choices for c in of) + 2)
+        stop = ("\n",) if settings.shots else ()
     beams = settings.beams or task.decoding.beams
     if beams == 1:
-        return Greedy(max_tokens=most), False
-    return Beam(max_tokens=most, beams=beams, length_penalty=task.decoding.alpha), False
+        return Greedy(max_tokens=most, stop=stop), False
+    penalty = task.decoding.alpha
+    return Beam(max_tokens=most, beams=beams, length_penalty=penalty, stop=stop), False
 
 
 def content_hash(content) -> str:

@@ -7,6 +7,8 @@ from typing import ClassVar, Literal, TypeAlias
 from t2t.errors import UserError
 from t2t.models.architecture import DECODER, ENCODER, ENCODER_DECODER
 
+ANY = "any stacks"
+
 
 def _check_length(value: int, where: str, least: int = 4) -> None:
     if not least <= value <= 1 << 20:
@@ -61,17 +63,43 @@ class SpanCorruption:
 class TextToText:
     """The pairs of tasks as they are: an input and its target, each cut to its length with its EOS.
 
+    A decoder alone reads both as one text and predicts the target (`Continuation`), in rows of both
+    lengths together; an encoder alone predicts the target's tokens at as many [MASK]s behind the
+    input (`Cloze`), in rows of `inputs_length`, and `targets_length` is the most masks of a row.
     In a run with another objective tasks are posed so too, in rows of that objective's lengths.
     """
 
     inputs_length: int = 512
     targets_length: int = 512
 
-    suits: ClassVar[str] = ENCODER_DECODER
+    suits: ClassVar[str] = ANY
 
     def check(self, where: str) -> None:
         for key in ("inputs_length", "targets_length"):
             _check_length(getattr(self, key), f"{where}.{key}", least=2)
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """What `TextToText` is for a decoder alone: rows of `length`, of which an input takes at most
+    `inputs_length` with what stands before it, and a target `targets_length` with its EOS."""
+
+    length: int
+    inputs_length: int
+    targets_length: int
+
+    suits: ClassVar[str] = DECODER
+
+
+@dataclass(frozen=True)
+class Cloze:
+    """What `TextToText` is for an encoder alone: rows of `length`, [CLS], masks and [SEP] counted, with
+    at most `answers` masks."""
+
+    length: int
+    answers: int
+
+    suits: ClassVar[str] = ENCODER
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 Every such module has `lengths`, `always_full` and `check_vocabulary`. Those that make their examples
 of running text have `raw_length`, `lengths_for` and `make_packed_batch` too (see
-span_corruption.py); text_to_text.py, which takes pairs, has `make_pairs_batch`.
+span_corruption.py); those that take pairs (see text_to_text.py) have `cut`, `sizes` and
+`make_pairs_batch`.
 """
 
 from types import ModuleType
@@ -11,6 +12,8 @@ import numpy as np
 
 from t2t.objectives import (
     causal_lm,
+    cloze,
+    continuation,
     masked_lm,
     permutation_lm,
     prefix_lm,
@@ -23,6 +26,8 @@ from t2t.objectives.config import (
     ENCODER,
     UL2,
     CausalLM,
+    Cloze,
+    Continuation,
     ExternalSpans,
     MaskedLM,
     Objective,
@@ -32,9 +37,13 @@ from t2t.objectives.config import (
     TextToText,
 )
 
+Posed = TextToText | Continuation | Cloze
+
 _MODULES: dict[type, ModuleType] = {
     SpanCorruption: span_corruption,
     TextToText: text_to_text,
+    Continuation: continuation,
+    Cloze: cloze,
     PrefixLM: prefix_lm,
     UL2: ul2,
     CausalLM: causal_lm,
@@ -48,9 +57,24 @@ def implementation(cfg: Objective) -> ModuleType:
     return _MODULES[type(cfg)]
 
 
-def of_pairs(cfg: Objective) -> TextToText:
+def posed(cfg: Objective, stacks: str) -> Objective | Posed:
+    """Returns `cfg` as a model of these stacks is given it: TextToText is another for each."""
+    if isinstance(cfg, TextToText) and stacks == DECODER:
+        both = cfg.inputs_length, cfg.targets_length
+        return Continuation(sum(both), *both)
+    if isinstance(cfg, TextToText) and stacks == ENCODER:
+        return Cloze(cfg.inputs_length, cfg.targets_length)
+    return cfg
+
+
+def of_pairs(cfg: Objective | Posed) -> Posed:
     """Returns how a run with objective `cfg` poses the pairs of a task: in rows of its lengths."""
-    return TextToText(*implementation(cfg).lengths(cfg))
+    if isinstance(cfg, Posed):
+        return cfg
+    lengths = implementation(cfg).lengths(cfg)
+    if cfg.suits == DECODER:
+        return Continuation(lengths[0], *lengths)
+    return Cloze(*lengths) if cfg.suits == ENCODER else TextToText(*lengths)
 
 
 def takes_marks(cfg: Objective) -> bool:
@@ -110,9 +134,9 @@ def batch_shapes(cfg: Objective, rows: int, full: bool) -> dict:
         shapes["encoder"] = side(inputs)
     if cfg.suits != ENCODER:
         shapes["decoder"] = side(targets)
-    if isinstance(cfg, MaskedLM):
+    if isinstance(cfg, MaskedLM | Cloze):
         shapes["places"] = shapes["targets"]
-        if cfg.pairs != "none":
+        if getattr(cfg, "pairs", "none") != "none":
             shapes["encoder"]["types"] = ints(rows, inputs)
             shapes["pairs"] = {name: shapes[name] for name in ("places", "targets", "weights")}
     if isinstance(cfg, PermutationLM):

@@ -10,6 +10,14 @@ def flat_examples(tokens: np.ndarray, starts: np.ndarray, sizes: np.ndarray) -> 
     return tokens[places].astype(np.int32, copy=False)
 
 
+def put(
+    flat: np.ndarray, at: np.ndarray, tokens: np.ndarray, starts: np.ndarray, sizes: np.ndarray
+) -> None:
+    """Writes tokens[starts[e] : starts[e] + sizes[e]] into `flat` from at[e] on, for all e."""
+    within = np.arange(int(sizes.sum())) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    flat[within + np.repeat(at, sizes)] = tokens[within + np.repeat(starts, sizes)]
+
+
 class RowLayout:
     """Places of examples in rows of `length`: row r holds the next `examples_in_row[r]` of them.
 

@@ -10,7 +10,7 @@ append_eos_after_trim): whoever says where they stand in the tokens cuts them wi
 import numpy as np
 
 from t2t.objectives.config import TextToText
-from t2t.objectives.row_layout import lay_batch
+from t2t.objectives.row_layout import lay_batch, put
 
 
 def lengths(cfg: TextToText) -> tuple[int, int]:
@@ -30,6 +30,11 @@ def check_vocabulary(cfg: TextToText, vocabulary, where: str = "objective") -> N
 def cut(cfg: TextToText, inputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns how many tokens of inputs and of targets [E] are used: EOS gets the last place."""
     return np.minimum(inputs, cfg.inputs_length - 1), np.minimum(targets, cfg.targets_length - 1)
+
+
+def sizes(cfg: TextToText, inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Returns how many places of (inputs, targets) pairs of these lengths, cut, take: [E, 2]."""
+    return np.stack([inputs, targets], axis=1) + 1
 
 
 def make_pairs_batch(
@@ -56,8 +61,5 @@ def _with_eos(tokens: np.ndarray, starts: np.ndarray, sizes: np.ndarray, eos: in
     """Returns the texts at `starts`, an EOS behind each, one behind the other (int32, flat)."""
     ends = np.cumsum(sizes + 1)
     flat = np.full(int(ends[-1]) if len(ends) else 0, eos, np.int32)
-    begin = ends - (sizes + 1)
-    places = np.arange(int(sizes.sum()))
-    text = np.repeat(np.cumsum(sizes) - sizes, sizes)
-    flat[places - text + np.repeat(begin, sizes)] = tokens[places - text + np.repeat(starts, sizes)]
+    put(flat, ends - (sizes + 1), tokens, starts, sizes)
     return flat

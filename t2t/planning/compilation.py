@@ -195,7 +195,7 @@ def _unfactored(run: Run, built: programs.Programs) -> list[tuple[str, int]]:
 
 
 def _step_flops(run: Run, batch) -> int:
-    inputs, targets = implementation(run.objective).lengths(run.objective)
+    inputs, targets = implementation(run.posed).lengths(run.posed)
     rows, memory = batch["targets"].shape[0], memory_of(run.objective)
     return flops.train_flops(run.model, inputs, targets, rows, memory)
 

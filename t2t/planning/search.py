@@ -86,7 +86,7 @@ def guess(run, wanted: Topology) -> tuple[bool, float]:
         * (4 * model.heads * model.head_dim + model.d_ff * (3 if model.gated else 2))
         + 2 * model.vocab_size * model.d_model
     )
-    inputs, targets = implementation(run.objective).lengths(run.objective)
+    inputs, targets = implementation(run.posed).lengths(run.posed)
     batch = run.data.batch_size
     rows = batch / (mesh.data * mesh.fsdp * wanted.slices)
     tokens = rows * (inputs + targets)

@@ -57,6 +57,7 @@ def _task(
         read=read_label,
         metrics=metrics,
         judged=judged,
+        chosen=True,
         **LENGTHS,
     )
 
@@ -213,6 +214,7 @@ TASKS: tuple[Task, ...] = (
         examples=labelled("sst2", ("negative", "positive"), ("sentence",)),
         read=read_label,
         metrics=("accuracy",),
+        chosen=True,
         **LENGTHS,
     ),
     _task(

@@ -12,6 +12,7 @@ from t2t.tasks.published_files import jsonl, lines_of, renamed
 from t2t.tasks.task import Example, Layout, Placed, Record, Source, Task
 
 BLANK = "<extra_id_0>"
+_MARKS = ".,;:!?\"'\u2019\u201d)"
 
 
 def _parts(record: Record) -> tuple[str, str]:
@@ -34,9 +35,15 @@ def lambada_blank_example(record: Record, split: str) -> Iterable[Example]:
 
 
 def read_first_word(prediction: str, example: Example) -> str | None:
-    """The first word of what was written (after the blank's name); None for nothing."""
-    words = prediction.replace(BLANK, " ", 1).split()
-    return words[0] if words else None
+    """The first word of what was written (after the blank's name); None for nothing.
+
+    Who goes on with a text may end its sentence there: marks behind the word are no part of it, where
+    the true word has none.
+    """
+    word = next(iter(prediction.replace(BLANK, " ", 1).split()), None)
+    if word and str(example.truth)[-1:].isalnum():
+        return word.rstrip(_MARKS) or word
+    return word
 
 
 def _plain(path: str) -> Iterator[Placed]:
@@ -72,6 +79,7 @@ def _task(name: str, examples) -> Task:
         judged="test",
         inputs_length=256,
         targets_length=16,
+        goes_on=True,
     )
 
 

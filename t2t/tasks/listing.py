@@ -4,11 +4,17 @@ from collections.abc import Iterable, Iterator
 
 from t2t.tasks.task import Example, Task
 
-HEADER = ("task", "suite", "splits", "lengths", "decoding", "metrics", "sources")
+HEADER = ("task", "suite", "splits", "lengths", "decoding", "models", "metrics", "sources")
+
+
+_MODELS = {
+    True: "any; an encoder alone finds the likeliest of the choices at masks behind the input",
+    False: "those with a decoder: the answers are free text, which an encoder alone cannot write",
+}
 
 
 def listing(tasks: Iterable[Task]) -> list[str]:
-    """A line a task: name, suite, splits, lengths, decoding, metrics, sources."""
+    """A line a task: name, suite, splits, lengths, decoding, models, metrics, sources."""
     rows = [HEADER, *(_row(task) for task in tasks)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(HEADER) - 1)]
     return [
@@ -27,6 +33,7 @@ def _row(task: Task) -> tuple[str, ...]:
         ",".join(task.splits),
         f"{task.inputs_length}/{task.targets_length}",
         _decoding(task),
+        "all" if task.chosen else "decoders",
         ",".join(task.metrics),
         "; ".join(sources),
     )
@@ -44,6 +51,7 @@ def described(task: Task) -> list[str]:
         f"splits: {', '.join(task.splits)}; judged: {task.judged}",
         f"lengths: {task.inputs_length} tokens in, {task.targets_length} out",
         f"decoding: {_decoding(task)}",
+        f"models: {_MODELS[task.chosen]}",
         f"metrics: {', '.join(task.metrics)}",
     ]
     if task.source.tfds:

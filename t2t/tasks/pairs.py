@@ -4,9 +4,11 @@ from collections.abc import Iterator
 
 from t2t.data import pairs, source_config
 from t2t.errors import UserError
+from t2t.models.architecture import ENCODER_DECODER
 from t2t.tasks import catalog, own_task
 from t2t.tasks.examples import examples
-from t2t.tasks.task import Task
+from t2t.tasks.posing import check_answerable
+from t2t.tasks.task import Example, Task
 
 
 def task_of(source: source_config.Task) -> Task:
@@ -14,27 +16,34 @@ def task_of(source: source_config.Task) -> Task:
     return own_task.task_of(source.own, "own") if source.own else catalog.find(source.name)
 
 
-def check(source: source_config.Task) -> None:
-    """Reads a first example. Raises UserError for a task, split or file that is not there."""
+def check(source: source_config.Task, stacks: str = ENCODER_DECODER) -> None:
+    """Reads a first example. Raises UserError for a task, split or file that is not there, or a task
+    that a model of these stacks cannot answer."""
     task = task_of(source)
-    if next(_pairs(task, source), None) is None:
+    first = next(_labelled(task, source), None)
+    if first is None:
         raise UserError(f"{_named(task, source)}: holds no example")
+    check_answerable(task.name, (first,), stacks)
 
 
-def open_pairs(source: source_config.Task) -> pairs.Pairs:
-    """The pairs of a task's split, read once to know them again.
+def open_pairs(source: source_config.Task, before: str = "") -> pairs.Pairs:
+    """The pairs of a task's split, read once to know them again; `before` stands before each target.
 
     Raises UserError naming what is not there, or file, line and field of a record that is wrong.
     """
     task = task_of(source)
-    return pairs.of(_named(task, source), lambda: _pairs(task, source))
+
+    def read() -> Iterator[tuple[str, str]]:
+        return ((one.input, before + one.target) for one in _labelled(task, source))
+
+    return pairs.of(_named(task, source), read)
 
 
 def _named(task: Task, source: source_config.Task) -> str:
     return f"{task.name} ({source.split})"
 
 
-def _pairs(task: Task, source: source_config.Task) -> Iterator[tuple[str, str]]:
+def _labelled(task: Task, source: source_config.Task) -> Iterator[Example]:
     found = examples(task, source.split, source.data, source.limit)
     for number, example in enumerate(found):
         if example.truth is None:
@@ -43,4 +52,4 @@ def _pairs(task: Task, source: source_config.Task) -> Iterator[tuple[str, str]]:
                 f"{_named(task, source)}: example {number} has no target, its split is not "
                 f"labelled; name another (the task has {others or 'none'})"
             )
-        yield example.input, example.target
+        yield example

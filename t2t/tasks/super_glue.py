@@ -57,6 +57,7 @@ def _task(
         examples=examples,
         read=read,
         metrics=metrics,
+        chosen=read is read_label,
         **LENGTHS,
     )
 
@@ -145,6 +146,7 @@ def _diagnostic(
         read=read_label,
         metrics=(metric,),
         judged="test",
+        chosen=True,
         **LENGTHS,
     )
 

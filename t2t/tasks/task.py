@@ -82,7 +82,8 @@ class Task:
     read(prediction, example) gives the value that is compared with `truth`, None where the
     prediction is no valid answer. metrics: names in t2t.evaluation.metrics.catalog, or a user's
     `module:function`. Lengths are in tokens, end of sequence included. judged: the split that is
-    judged by default.
+    judged by default. chosen: whether every example has choices. goes_on: whether a text does not
+    end with its target, so that a decoder alone is not asked whether it does.
     """
 
     name: str
@@ -96,6 +97,8 @@ class Task:
     inputs_length: int = 512
     targets_length: int = 512
     decoding: DecodingDefaults = GREEDY
+    chosen: bool = False
+    goes_on: bool = False
 
 
 def text_answer(prediction: str, example: Example) -> str:

@@ -106,7 +106,7 @@ def _shape_of(x: jax.Array) -> jax.ShapeDtypeStruct:
 
 def abstract_batch(run, programs: Programs, size: int) -> dict:
     """Returns the shapes and shardings of a batch of `size` rows before any data is there."""
-    shapes = batch_shapes(run.objective, size, always_full(run.data, run.objective))
+    shapes = batch_shapes(run.posed, size, always_full(run.data, run.posed))
     return programs.abstract_batch(
         jax.tree.map(
             lambda facts: jax.ShapeDtypeStruct(*facts), shapes, is_leaf=lambda x: type(x) is tuple

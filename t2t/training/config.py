@@ -100,9 +100,9 @@ class Evaluation:
     """When held-out text is scored: before the first step, every `every_steps`, and at the end.
 
     batches: how many batches of each held-out corpus (0: all of it). examples: how many masked
-    held-out sentences are filled in at the end and shown. input_blind: at the end also print the
-    loss of the best predictor that cannot see its input, and the loss with the encoder inputs
-    exchanged between rows.
+    held-out sentences are filled in at the end and shown (a decoder alone goes on with them).
+    input_blind: at the end also print the loss of the best predictor that cannot see its input, and
+    the loss with the encoder inputs exchanged between rows.
 
     tasks: names (`t2t tasks` lists them) or `.toml` files of tasks that the model answers at every
     evaluation, `judging` as `t2t eval` takes its flags; a metrics row `eval/TASK` holds the scores,

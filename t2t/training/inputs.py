@@ -18,6 +18,7 @@ from t2t.interop import huggingface
 from t2t.monitoring.compile_cache import cache_root
 from t2t.objectives.implementations import takes_marks, takes_token_marks
 from t2t.tasks.pairs import open_pairs
+from t2t.tasks.posing import before_answer
 from t2t.training.checkpoint_reading import steps_in
 
 
@@ -68,11 +69,12 @@ def open_inputs(
     if check is not None:
         check(tokenizer.vocabulary)
     stores: dict = {}
+    before = before_answer(run.model.stacks)[1]
 
     def store(corpus):
         if corpus.source not in stores:
             stores[corpus.source] = prepare.ensure(
-                cache_folder(run), opened(corpus.source), tokenizer, workers=workers
+                cache_folder(run), opened(corpus.source, before), tokenizer, workers=workers
             )
         if takes_token_marks(run.objective) and not stores[corpus.source].marked:
             raise UserError(
@@ -87,7 +89,7 @@ def open_inputs(
     if takes_marks(run.objective):
         marks = piece_marks(tokenizer.pieces(range(vocabulary.size)), vocabulary)
         vocabulary = dataclasses.replace(vocabulary, marks=marks)
-    arguments = (run.objective, vocabulary, run.training.seed)
+    arguments = (run.posed, vocabulary, run.training.seed)
     kept = {"cache": cache_folder(run)}
     inputs = Inputs(
         tokenizer,
@@ -108,9 +110,10 @@ def source_of(run) -> str:
     return begun or ("" if run.teacher is None else run.teacher.source.path)
 
 
-def opened(source: source_config.Source) -> source_config.Source | Pairs:
-    """Opens a task, which the data room cannot: tasks are made of its readers."""
-    return open_pairs(source) if isinstance(source, source_config.Task) else source
+def opened(source: source_config.Source, before: str = "") -> source_config.Source | Pairs:
+    """Opens a task, which the data room cannot: tasks are made of its readers. `before` stands before
+    each of its targets."""
+    return open_pairs(source, before) if isinstance(source, source_config.Task) else source
 
 
 def open_tokenizer(run, say: Callable[[str], None], workdir: str = "") -> tokenizers.Tokenizer:

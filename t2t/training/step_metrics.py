@@ -48,7 +48,7 @@ class StepMetrics:
     ):
         self._run, self._hosts, self._devices = run, hosts, devices
         self._writer, self._progress, self._feed = writer, progress, feed
-        lengths = implementation(run.objective).lengths(run.objective)
+        lengths = implementation(run.posed).lengths(run.posed)
         self._row_flops = flops.run_flops(run, *lengths)
         self._pending: tuple | None = None
         self._bad = 0  # steps in a row that were not finite

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from t2t.decoding.decode import make_decoder
-from t2t.decoding.fill import fill_rows
+from t2t.decoding.fill import shown_rows
+from t2t.models.architecture import ENCODER_DECODER
 from t2t.models.partition import join, own
 from t2t.parallel import sharding
 from t2t.training import heldout
@@ -47,9 +48,11 @@ def closing_lines(run, programs, inputs, state: dict, evaluate: Callable) -> Ite
             yield line
         if run.evaluation.examples:
             batch = samples.batch_at(0)
-            yield f"blanks of eval/{name} filled in by the model:"
+            blanks = run.model.stacks == ENCODER_DECODER
+            words = ("blanks of", "filled in by") if blanks else ("examples of", "answered by")
+            yield f"{words[0]} eval/{name} {words[1]} the model:"
             params = join(own(state["frozen"]), state["params"])
-            yield from fill_rows(
+            yield from shown_rows(
                 make_decoder(programs.model, inputs.tokenizer, programs.mesh),
                 params,
                 batch,

@@ -9,6 +9,7 @@ from t2t.evaluation.prepared import prepare
 from t2t.models.partition import join, own
 from t2t.tasks.catalog import find
 from t2t.tasks.examples import examples
+from t2t.tasks.posing import check_answerable
 from t2t.training.faults import StopRequest, Watchdog
 from t2t.training.inputs import Inputs
 from t2t.training.programs import Programs
@@ -25,8 +26,10 @@ def check_tasks(run) -> None:
         try:
             task = find(name)
             split = settings.split or task.judged
-            if next(iter(examples(task, split, settings.data, 1)), None) is None:
+            first = next(iter(examples(task, split, settings.data, 1)), None)
+            if first is None:
                 raise UserError(f"the split {split!r} holds no example")
+            check_answerable(task.name, (first,), run.model.stacks)
         except UserError as error:
             raise UserError(f"config.evaluation.tasks[{i}]: {error}") from None
 
@@ -39,7 +42,9 @@ def task_judge(
     Tasks are read and encoded here, once, and decoding is compiled when it first happens.
     """
     settings = run.evaluation.judging
-    tasks = [prepare(find(name), settings, inputs.tokenizer) for name in run.evaluation.tasks]
+    tasks = [
+        prepare(find(name), settings, inputs.tokenizer, run.model) for name in run.evaluation.tasks
+    ]
     decoder = make_decoder(programs.model, inputs.tokenizer, programs.mesh)
 
     def judge(state: dict, step: int, judged: Callable[[str], bool]):

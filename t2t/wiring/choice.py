@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from jax.sharding import Mesh
 
-from t2t.models.architecture import Architecture
+from t2t.models.architecture import ENCODER, Architecture
 from t2t.models.transformer import Model, common_units
-from t2t.objectives.config import MaskedLM, PermutationLM
+from t2t.objectives.config import MaskedLM, PermutationLM, TextToText
 from t2t.objectives.implementations import memory_of
 from t2t.vocabulary_loss import Chunks
 from t2t.wiring import (
@@ -68,6 +68,10 @@ def loss_functions(run, model: Model, mesh: Mesh | None = None) -> tuple[Callabl
             remembers = memory, reuse or None, chunks
             return permuted.loss_function(model, *terms, *remembers), permuted.loss_function(
                 model, 0.0, 0.0, *remembers
+            )
+        case TextToText() if model.arch.stacks == ENCODER:
+            return masked.loss_function(model, *terms, chunks=chunks), masked.loss_function(
+                model, 0.0, 0.0, chunks=chunks
             )
     plain = single.loss_function(model, 0.0, 0.0, chunks)
     if run.training.r_drop:

@@ -9,7 +9,14 @@ from t2t import run as runs
 from t2t.cli import main
 from t2t.data.tokenizer_config import Bytes, TrainedSubwords
 from t2t.errors import UserError
-from t2t.objectives.config import CausalLM, MaskedLM, NGrams, PermutationLM, SpanCorruption
+from t2t.objectives.config import (
+    CausalLM,
+    MaskedLM,
+    NGrams,
+    PermutationLM,
+    SpanCorruption,
+    TextToText,
+)
 from t2t.training.optimizer_config import AdamW
 from t2t.training.schedule_config import Linear
 from tests import tiny
@@ -147,4 +154,10 @@ def test_what_does_not_go_together_is_named(text):
     ):
         with pytest.raises(UserError, match=match):
             runs.check(dataclasses.replace(run, **change))
-    refused("config.evaluation.examples: answers are", CausalLM(64), DECODER, Bytes(), examples=2)
+    refused(
+        "config.evaluation.examples: .* tells replaced", MaskedLM(64), alone, WORDPIECE, examples=2
+    )
+    refused("text, and TextToText .* take MaskedLM", TextToText(64, 8), ENCODER, WORDPIECE)
+    told = {"objective": TextToText(64, 8), "generator": None}
+    with pytest.raises(UserError, match="config.model.head: 'replaced' tells no words"):
+        runs.check(dataclasses.replace(run, **told))

@@ -1,0 +1,29 @@
+"""How a task stands before models of other stacks than T5's: what joins an answer to its input.
+
+An encoder-decoder is given inputs and targets as they are. A decoder alone goes on with the input, and
+an encoder alone finds the answer at masks behind it: for both the answer is the next words of a text,
+so a space stands before it. After a prompt of solved examples (few_shot.py), each of which has its
+answer in a line of its own, a decoder alone begins that line.
+"""
+
+from collections.abc import Sequence
+
+from t2t.errors import UserError
+from t2t.models.architecture import DECODER, ENCODER, ENCODER_DECODER
+from t2t.tasks.task import Example
+
+
+def before_answer(stacks: str, shots: int = 0) -> tuple[str, str]:
+    """Returns (what ends an input, what begins its answers)."""
+    if stacks == ENCODER_DECODER:
+        return "", ""
+    return ("\n", "") if shots and stacks == DECODER else ("", " ")
+
+
+def check_answerable(name: str, examples: Sequence[Example], stacks: str) -> None:
+    """Raises UserError where a model of these stacks cannot answer: an encoder alone writes no text."""
+    if stacks == ENCODER and not all(example.choices for example in examples):
+        raise UserError(
+            f"{name}: its answers are free text, and the model is {ENCODER}, which chooses among "
+            "given words; take a model with a decoder, or a task with choices"
+        )
