@@ -24,7 +24,7 @@ def automaton(tokenizer: Tokenizer, stop: tuple[str, ...], vocabulary: int) -> n
     transitions = _transitions([text.encode() for text in stop])
     spelled = _spelled(tokenizer, vocabulary)
     stripped = [
-        text[1:] if piece.startswith(_SPACE) else text
+        text[1:] if (piece or "").startswith(_SPACE) else text
         for text, piece in zip(spelled, _pieces(tokenizer, vocabulary), strict=True)
     ]
     states = np.arange(len(transitions))
@@ -83,15 +83,31 @@ def _spelled(tokenizer: Tokenizer, vocabulary: int) -> list[bytes]:
     """The bytes that each token adds to a text; none for padding and the end of sequence."""
     facts = tokenizer.vocabulary
     unknown = tokenizer.decode([facts.unk_id]).encode()
-    result = []
-    for index, piece in enumerate(_pieces(tokenizer, vocabulary)):
-        byte = _BYTE.fullmatch(piece)
+    result, pieces = [], _pieces(tokenizer, vocabulary)
+    # Byte-level BPE writes every byte as a letter, a space as this one.
+    in_bytes = any(piece.startswith("\u0120") for piece in pieces[: facts.size])
+    letters = _byte_letters() if in_bytes else {}
+    for index, piece in enumerate(pieces):
         if index in (facts.pad_id, facts.eos_id):
             result.append(b"")
-        elif index == facts.unk_id or index >= facts.size:
+            continue
+        if index == facts.unk_id or index >= facts.size:
             result.append(unknown)
-        elif byte:
+            continue
+        byte = _BYTE.fullmatch(piece)
+        if byte:
             result.append(bytes([int(byte.group(1), 16)]))
+        elif letters and all(letter in letters for letter in piece):
+            result.append(bytes(letters[letter] for letter in piece))
         else:
             result.append(piece.replace(_SPACE, " ").encode())
     return result
+
+
+def _byte_letters() -> dict[str, int]:
+    """GPT-2's alphabet of bytes: printable Latin-1 letters are themselves, the others follow 255."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {
+        chr(256 + place): byte for place, byte in enumerate(others)
+    }

@@ -7,11 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from t2t.data.subword_tokenizer import SubwordTokenizer, byte_bpe
 from t2t.data.tokenizers import ByteTokenizer
 from t2t.decoding.config import Beam, Greedy, Sample
 from t2t.decoding.decode import decode, make_decoder
 from t2t.decoding.prompts import input_row
 from t2t.decoding.scoring import rank, score
+from t2t.decoding.stop_strings import _byte_letters, automaton
 from t2t.errors import UserError
 from t2t.models.transformer import build
 from t2t.parallel.mesh import make_mesh
@@ -36,7 +38,8 @@ def architecture(name, **changes):
     return dataclasses.replace(arch, **{**SHAPE, "decoder_layers": 2, **grouped, **changes})
 
 
-NAMES = ["gpt2-by-layer", "gpt2-banded", "llama", "biased"]
+NAMES = ["gpt2-banded", "llama"]
+NAMES += [pytest.param(name, marks=pytest.mark.slow) for name in ("gpt2-by-layer", "biased")]
 ROWS = [np.array([1, *range(60, 60 + n)], np.int32) for n in (3, 14, 1, 27, 0)]
 
 
@@ -77,14 +80,14 @@ def test_greedy_equals_reading_everything_anew(writer):
     decoder, params, next_logs = writer
     free = [slow_greedy(next_logs, row, eos=-1) for row in ROWS]
     end = int(np.bincount(np.ravel(free)[1:]).argmax())
-    for eos in (383, end):  # an end that hardly comes, and one that does
-        want = [slow_greedy(next_logs, row, eos) for row in ROWS]
-        got = decode(with_end(decoder, eos), params, ROWS, Greedy(max_tokens=LONGEST), batch_size=8)
-        for row, tokens, (output,) in zip(ROWS, want, got, strict=True):
-            assert output.tokens == [t for t in tokens if t != eos]
-            assert (output.ended == "eos") == (eos in tokens)
-            logs = [next_logs([*row, *tokens[:i]])[t] for i, t in enumerate(tokens)]
-            np.testing.assert_allclose(output.log_probabilities, logs, rtol=1e-3, atol=1e-4)
+    want = [slow_greedy(next_logs, row, end) for row in ROWS]
+    assert any(end in tokens for tokens in want)
+    got = decode(with_end(decoder, end), params, ROWS, Greedy(max_tokens=LONGEST), batch_size=8)
+    for row, tokens, (output,) in zip(ROWS, want, got, strict=True):
+        assert output.tokens == [t for t in tokens if t != end]
+        assert (output.ended == "eos") == (end in tokens)
+        logs = [next_logs([*row, *tokens[:i]])[t] for i, t in enumerate(tokens)]
+        np.testing.assert_allclose(output.log_probabilities, logs, rtol=1e-3, atol=1e-4)
     alone = [
         decode(decoder, params, [r], Greedy(max_tokens=LONGEST))[0][0].tokens for r in ROWS[:2]
     ]
@@ -124,6 +127,7 @@ def test_scores_and_ranks_are_those_of_one_forward_pass(writer):
         np.testing.assert_allclose(found.log_probabilities, want, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_same_on_a_mesh_sampled_too():
     model = build(architecture("gpt2-banded"))
     params = random_params(model, seed=3, noise=0.3)
@@ -149,6 +153,21 @@ def test_what_has_no_position_is_refused():
     encoder = make_decoder(build(FAMILIES["bert"]), ByteTokenizer(125))
     with pytest.raises(UserError, match="an encoder alone, which writes no text"):
         decode(encoder, {}, ROWS, Greedy())
+
+
+def test_stop_strings_are_found_in_byte_level_pieces(tmp_path):
+    letters = sorted(_byte_letters())
+    ids = {piece: i for i, piece in enumerate([*letters, "\u0120b", "<|endoftext|>"])}
+    path = tmp_path / "tokenizer.json"
+    path.write_text(byte_bpe(ids, [("\u0120", "b")], ["<|endoftext|>"]).to_str())
+    tokenizer = SubwordTokenizer(str(path))
+    stop = ("a b", "\n", "é")
+    table = automaton(tokenizer, stop, 384)
+    for text in ("xa bc", "a\tb", "x\n", "è b", "caf é", "ab b"):
+        state = 0
+        for token in tokenizer.encode([text])[0]:
+            state = table[state, token]
+        assert (state == len(table) - 1) == any(s in text for s in stop), text
 
 
 def test_a_row_begins_with_what_stands_before_every_text():
