@@ -44,8 +44,8 @@ def compare(
     found = []
     for name in names:
         one, other = (newest(side.workdir, name, side.step) for side in (first, second))
-        lines = _lines(first, one), _lines(second, other)
-        _check_same(name, first, second, *lines)
+        lines = lines_of(first, one), lines_of(second, other)
+        check_same(name, first, second, *lines)
         if not one["scores"]:
             raise UserError(f"{name}: the split {one['split']!r} has no labels")
         differences: dict[str, Difference] = {}
@@ -57,14 +57,16 @@ def compare(
     return found
 
 
-def _lines(side: Judgement, result: Result) -> list[Line]:
+def lines_of(side: Judgement, result: Result) -> list[Line]:
+    """The lines that a result is of."""
     return read_lines(f"{side.workdir}/{FOLDER}/{result['name']}/{result['step']}.jsonl")
 
 
-def _check_same(
+def check_same(
     name: str, first: Judgement, second: Judgement, one: Sequence[Line], other: Sequence[Line]
 ) -> None:
-    """Prompts may differ (another number of shots); what is judged may not."""
+    """Raises UserError where two were judged on different examples. Prompts may differ (another
+    number of shots); what is judged may not."""
     if len(one) != len(other):
         where = f"{len(one)} examples in {first.workdir}, {len(other)} in {second.workdir}"
     else:

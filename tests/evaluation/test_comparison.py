@@ -8,6 +8,7 @@ from t2t.evaluation.metrics.catalog import metric
 from t2t.evaluation.metrics.metric import Judged
 from t2t.evaluation.predictions import PredictionStore
 from t2t.evaluation.resampling import paired_test
+from t2t.evaluation.side_by_side import side_by_side
 
 TRUTHS = [0, 1, 1, 0, 1, 0, 1, 1, 0, 1] * 4
 
@@ -22,7 +23,7 @@ def keep(workdir, values, name="mine", step=10, truths=TRUTHS, metrics=("accurac
     ]  # fmt: skip
     result = {
         "name": name, "step": step, "split": "validation", "metrics": list(metrics),
-        "scores": {one: 1.0 for one in metrics},
+        "scores": {one: 1.0 for one in metrics}, "intervals": {},
     }  # fmt: skip
     PredictionStore(str(workdir), name, step, "key").finish(lines, result)
     return Judgement(str(workdir))
@@ -72,3 +73,24 @@ def test_what_cannot_be_compared_is_refused(runs, tmp_path):
         compare(Judgement(str(tmp_path / "e")), runs[0], ["mine"], 10)
     with pytest.raises(UserError, match="no task was judged in both .*a: mine; .*e: nothing"):
         names_in_both(runs[0], Judgement(str(tmp_path / "e")))
+
+
+def test_any_number_stand_side_by_side(runs, tmp_path):
+    keep(tmp_path / "c", TRUTHS, name="other")
+    three = [*runs, Judgement(str(tmp_path / "c"))]
+
+    def said(_workdir):
+        return ("kind",)
+
+    header, rows = side_by_side(three, [], said, ("what",))
+    assert header == ("run", "what", "mine accuracy", "mine f1", "other accuracy", "other f1")
+    assert [row[1:] for row in rows] == [
+        ("kind", "1.00", "1.00", "-", "-"),
+        ("kind", "1.00", "1.00", "-", "-"),
+        ("kind", "-", "-", "1.00", "1.00"),
+    ]
+    with pytest.raises(UserError, match="no run was judged on missing"):
+        side_by_side(three, ["missing"], said, ("what",))
+    keep(tmp_path / "c", [1 - t for t in TRUTHS], truths=[1 - t for t in TRUTHS])
+    with pytest.raises(UserError, match="mine: example 0 is another in"):
+        side_by_side(three, ["mine"], said, ("what",))
