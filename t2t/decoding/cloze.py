@@ -6,6 +6,10 @@ The score of an answer is the sum over its masks of log p(its token there | the 
 masked at once: so `t2t.objectives.cloze` trains, and so PET reads label words (Schick and Schuetze
 2021). Salazar et al.'s pseudo-log-likelihood (2020) is another number for answers of several tokens: it
 masks them one by one and shows the others. Answers of other lengths are judged with as many masks.
+
+A discriminator (ELECTRA) tells no words, but whether those that stand there are in place: the answer
+itself stands where its masks would, and its score is the sum over its tokens of log p(not replaced)
+(Xia et al. 2022, arXiv:2205.15223).
 """
 
 from collections.abc import Sequence
@@ -13,26 +17,14 @@ from collections.abc import Sequence
 import jax
 import numpy as np
 
-from t2t.data.vocabulary import Vocabulary
 from t2t.decoding.autoregression import log_probability
 from t2t.decoding.batches import batches, bucket, laid_out, padded
 from t2t.errors import UserError
-from t2t.models.architecture import Architecture
 from t2t.models.transformer import Model, Params
 from t2t.objectives import masked_lm
 from t2t.objectives.cloze import ADDED
 from t2t.parallel.sharding import replicated
 from t2t.wiring.masked import at_places
-
-
-def check_tells_words(arch: Architecture, vocabulary: Vocabulary) -> None:
-    """Raises UserError for an encoder whose head tells no words, or a vocabulary without masks."""
-    if arch.head == "replaced":
-        raise UserError(
-            "the model's head tells replaced tokens (ELECTRA's discriminator), not the words that "
-            "answers at masks are; take its generator, or another encoder"
-        )
-    masked_lm.check_vocabulary(None, vocabulary, "the model")
 
 
 def mask_log_probabilities(
@@ -45,6 +37,16 @@ def mask_log_probabilities(
     return log_probability(logits[:, None], targets)
 
 
+def original_log_probabilities(
+    model: Model, params: Params, encoder: dict, places: jax.Array
+) -> jax.Array:
+    """Rows {tokens [B, L], segments}, places [B, K] -> log p that a token there is the original one,
+    [B, 1, K]."""
+    hidden, _, _ = model.forward(params, {"encoder": encoder})
+    replaced = model.replaced_logits(params, at_places(hidden, places))
+    return jax.nn.log_sigmoid(-replaced)[:, None]
+
+
 def score_at_masks(
     decoder,
     params: Params,
@@ -55,18 +57,20 @@ def score_at_masks(
     """log p of every token of every target of each row (tokens without [CLS] and [SEP]), in order.
 
     decoder: a `Decoder`. batch_size counts targets. Targets of a row that are equally long are read
-    in one pass.
-    Raises: UserError where a row has no room for its masks, or the model tells no words.
+    in one pass, but by a discriminator, which must be shown each.
+    Raises: UserError where a row has no room for its masks, or the vocabulary has none.
     """
     arch, facts = decoder.model.arch, decoder.tokenizer.vocabulary
-    check_tells_words(arch, facts)
+    masked_lm.check_vocabulary(None, facts, "the model")
+    shown = arch.head == "replaced"
     results: list[list[list[float]]] = [[[]] * len(its) for its in targets]
     program = _program(decoder)
     alike: dict[int, list[tuple[int, list[int]]]] = {}  # by number of targets: (row, which of its)
     for number, its in enumerate(targets):
         for size in sorted(set(map(len, its))):
             which = [i for i, target in enumerate(its) if len(target) == size]
-            alike.setdefault(bucket(len(which), shortest=1), []).append((number, which))
+            for one in [[i] for i in which] if shown else [which]:
+                alike.setdefault(bucket(len(one), shortest=1), []).append((number, one))
             if arch.positions is not None and len(rows[number]) + size + ADDED > arch.positions:
                 raise UserError(
                     f"input {number}: its {len(rows[number])} tokens and an answer of {size} are "
@@ -82,8 +86,15 @@ def score_at_masks(
     for count, entries in sorted(alike.items()):
         masks = [len(targets[number][which[0]]) for number, which in entries]
         texts = [
-            np.concatenate([[facts.cls_id], rows[n], [facts.mask_id] * k, [facts.sep_id]])
-            for (n, _), k in zip(entries, masks, strict=True)
+            np.concatenate(
+                [
+                    [facts.cls_id],
+                    rows[n],
+                    targets[n][which[0]] if shown else [facts.mask_id] * k,
+                    [facts.sep_id],
+                ]
+            )
+            for (n, which), k in zip(entries, masks, strict=True)
         ]
         lengths = [len(text) for text in texts]
         for batch in batches(lengths, max(1, batch_size // count), decoder.mesh):
@@ -115,9 +126,10 @@ def _program(decoder):
         whole = None if decoder.mesh is None else replicated(decoder.mesh)
 
         def program(params, arrays):
-            return mask_log_probabilities(
-                decoder.model, params, arrays["encoder"], arrays["places"], arrays["targets"]
-            )
+            common = decoder.model, params, arrays["encoder"], arrays["places"]
+            if decoder.model.arch.head == "replaced":
+                return original_log_probabilities(*common)
+            return mask_log_probabilities(*common, arrays["targets"])
 
         decoder.programs["cloze"] = jax.jit(program, out_shardings=whole)
     return decoder.programs["cloze"]
