@@ -10,11 +10,13 @@ from t2t.data.tokenizer_config import Tokenizer, TrainedSentencePiece, TrainedSu
 from t2t.data.tokenizers import load as load_tokenizer
 from t2t.data.vocabulary import EOS, Vocabulary, roles
 from t2t.errors import UserError
+from t2t.objectives import ernie_tasks
 from t2t.objectives.config import (
     ANY,
     DECODER,
     ENCODER,
     ENCODER_DECODER,
+    ErnieTasks,
     MaskedLM,
     PermutationLM,
     TextToText,
@@ -61,6 +63,8 @@ def check_objective(run) -> None:
                     f"config.model.{key}: {getattr(run.model, key)}, and pairs of segments "
                     f"({run.objective.pairs}, config.objective) need 2"
                 )
+    if isinstance(run.objective, ErnieTasks):
+        ernie_tasks.check_model(run.model)
     _check_spans(run)
     if isinstance(run.objective, PermutationLM):
         _check_permutation(run)
@@ -108,8 +112,8 @@ def _check_spans(run) -> None:
             # A prepared store says what it holds when it is opened.
             if not isinstance(corpus.source, Prepared) and not getattr(corpus.source, "spans", ""):
                 raise UserError(
-                    f"config.data.{key}[{i}].source: has no spans, which ExternalSpans "
-                    "(config.objective.unit) takes; name their field, Jsonl(spans=...)"
+                    f"config.data.{key}[{i}].source: has no spans, which ExternalSpans and ErnieTasks "
+                    "(config.objective) take; name their field, Jsonl(spans=...)"
                 )
 
 

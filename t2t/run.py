@@ -29,7 +29,7 @@ from t2t.monitoring.hardware import hardware
 from t2t.objective_checks import all_corpora, check_objective, check_vocabulary, known_vocabulary
 from t2t.objectives.config import ENCODER, Objective
 from t2t.objectives.implementations import Posed, implementation, posed
-from t2t.parallel.mesh_config import AXES, Mesh
+from t2t.parallel.mesh_config import AXES, ROWS, Mesh
 from t2t.training.checkpoint_config import Checkpoints
 from t2t.training.config import Evaluation, Monitoring, Training
 from t2t.training.initial_config import FromRun, FromT5X, FromTeacher, Initial
@@ -156,7 +156,12 @@ def _check_mesh(run: Run, sizes: dict[str, int]) -> None:
                 f"{count} {what} (config.{key}); {_instead(count, parts, axes)}"
             )
 
-    rows = ("replica", "data", "fsdp")
+    if sizes["expert"] > 1 and not run.model.experts:
+        raise UserError(
+            f"config.mesh.expert: {sizes['expert']}, and config.model has no experts; set it to 1"
+        )
+    if run.model.experts:
+        divides(run.model.experts, ("expert",), "model.experts", "of the model")
     parts = run.training.accumulation
     for size in (run.data.batch_size, *(size for _, size in run.data.batch_ramp)):
         key = "data.batch_size" if size == run.data.batch_size else "data.batch_ramp"
@@ -165,9 +170,9 @@ def _check_mesh(run: Run, sizes: dict[str, int]) -> None:
                 f"config.training.accumulation: {parts} does not divide the batch of "
                 f"{size} rows (config.{key})"
             )
-        divides(size // parts, rows, key, "rows" if parts == 1 else "rows a microbatch")
+        divides(size // parts, ROWS, key, "rows" if parts == 1 else "rows a microbatch")
     if run.data.evaluation and run.data.evaluation_batch_size:
-        divides(run.data.evaluation_batch_size, rows, "data.evaluation_batch_size", "rows")
+        divides(run.data.evaluation_batch_size, ROWS, "data.evaluation_batch_size", "rows")
     for field in ("heads", "d_ff", "vocab_size"):
         divides(getattr(run.model, field), ("tensor",), f"model.{field}", "of the model")
     divides(run.model.d_model, ("fsdp",), "model.d_model", "of the model")

@@ -95,7 +95,7 @@ WRONG = [
     ("mesh.tensor", "4", "model.heads"),
     ("mesh.fsdp", "-1", "only one axis"),
     ("mesh.context", "5", "inputs_length"),
-    ("mesh.expert", "2", "set it to 1"),
+    ("mesh.expert", "2", "has no experts; set it to 1"),
     ("monitoring.profile", "(3,9)", "training.steps"),
     ("monitoring.log_every", "0", "at least 1"),
 ]

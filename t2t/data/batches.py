@@ -23,6 +23,7 @@ from t2t.data.order import Pieces, below, random_bits, sample_range
 from t2t.errors import UserError
 from t2t.objectives.config import Objective
 from t2t.objectives.implementations import (
+    has_stages,
     implementation,
     luck,
     of_pairs,
@@ -103,21 +104,21 @@ class Samples:
         examples = self.examples(samples)
         paired = np.array([rows.paired for rows in self.corpora])[examples.corpus]
         if not paired.any():
-            batch = self._text_batch(examples)
+            batch = self._text_batch(examples, samples)
         elif paired.all():
             batch = self._pairs_batch(examples)
         else:
             batch = _interleaved(
                 paired,
                 self._pairs_batch(examples.of_rows(paired)),
-                self._text_batch(examples.of_rows(~paired)),
+                self._text_batch(examples.of_rows(~paired), samples[~paired]),
             )
         batch["sample"] = samples
         if self.augmentation.changes:
             return augmented(self.augmentation, self.vocabulary, self.seed, batch)
         return batch
 
-    def _text_batch(self, examples: Examples) -> dict:
+    def _text_batch(self, examples: Examples, samples: np.ndarray) -> dict:
         corpus, epoch = (np.repeat(a, examples.in_row) for a in (examples.corpus, examples.epoch))
         place = examples.starts + (corpus << CORPUS_BIT)
         number = luck(self.objective, examples.number, place, epoch)
@@ -127,10 +128,20 @@ class Samples:
             corpus = np.concatenate([corpus, corpus])
             places = np.concatenate([places, others[0]])
             lengths = np.concatenate([lengths, others[1]])
-        tokens, starts = self._read(corpus, places, lengths)
         count = len(examples.starts)
+        if has_stages(self.objective):
+            behind = self._behind(corpus[:count], examples)
+            corpus = np.concatenate([corpus, corpus[:count]])
+            places = np.concatenate([places, behind[0]])
+            lengths = np.concatenate([lengths, behind[1]])
+        tokens, starts = self._read(corpus, places, lengths)
         if takes_other_text(self.objective):
-            more["other"] = starts[count:], lengths[count:]
+            more["other"] = starts[count : 2 * count], lengths[count : 2 * count]
+        if has_stages(self.objective):
+            more["behind"] = starts[2 * count :], lengths[2 * count :], behind[2]
+            # Held-out text is always of the last stage.
+            drawn = np.repeat(samples, examples.in_row)
+            more["sample"] = drawn if self.batches is None else np.full_like(drawn, 1 << 62)
         return implementation(self.objective).make_packed_batch(
             self.objective,
             self.vocabulary,
@@ -164,6 +175,23 @@ class Samples:
             places[of] = begin + below(bits[of, 1], spare + 1)
             sizes[of] = np.minimum(examples.lengths[of], end - places[of])
         return places, sizes
+
+    def _behind(
+        self, corpus: np.ndarray, examples: Examples
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """As many tokens as an example has, from its end on, as far as its last token's document goes.
+
+        Returns (places in the store, lengths, where in the example that document begins), [E] each.
+        """
+        places = examples.starts + examples.lengths
+        sizes, begins = np.zeros_like(places), np.zeros_like(places)
+        for c in np.unique(corpus).tolist():
+            of = np.flatnonzero(corpus == c)
+            offsets = np.asarray(self.stores[c].offsets)
+            own = np.searchsorted(offsets, places[of] - 1, side="right") - 1
+            sizes[of] = np.minimum(examples.lengths[of], offsets[own + 1] - places[of])
+            begins[of] = np.maximum(offsets[own] - examples.starts[of], 0)
+        return places, sizes, begins
 
     def _pairs_batch(self, examples: Examples) -> dict:
         corpus = np.repeat(examples.corpus, examples.in_row)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from t2t.parallel.mesh_config import ROWS
 from t2t.parallel.sharding import batch_sharding
 
 SHORTEST = 16
@@ -38,7 +39,7 @@ def batches(
     """
     parts = 1
     if mesh is not None:
-        parts = math.prod(mesh.shape[axis] for axis in ("replica", "data", "fsdp"))
+        parts = math.prod(mesh.shape[axis] for axis in ROWS)
     size = -(-batch_size // parts) * parts
     order = sorted(range(len(lengths)), key=lambda i: -bucket(lengths[i]))
     result = []

@@ -33,6 +33,7 @@ _NOT_NEGATIVE = (
     "token_types",
     "task_types",
     "pair_classes",
+    "token_classes",
     "query_scalar",
     "attention_softcap",
     "logits_softcap",
@@ -134,10 +135,12 @@ class Architecture:
     embedding_norm: bool = False
     # vocabulary: hidden states to logits. masked: a dense layer, the activation and a norm before
     # that. replaced: one logit a token, for the tokens themselves. Beside it the logits of `pair_classes`
-    # from a pooled first token (0: none), and a bias a vocabulary entry.
+    # from a pooled first token (0: none), those of `token_classes` for every token (ERNIE 2.0's tasks,
+    # 0: none), and a bias a vocabulary entry.
     head: Literal["vocabulary", "masked", "replaced"] = "vocabulary"
     vocabulary_bias: bool = False
     pair_classes: int = 0
+    token_classes: int = 0
     # Initialisation: T5X's, by fan-in, or normal with deviation 0.02 (BERT, GPT), which residual
     # kernels may divide by the root of twice the layers (GPT-2).
     initialization: Literal["t5x", "normal", "normal_residual"] = "t5x"
@@ -220,13 +223,13 @@ class Architecture:
                 f"{where}.layer_scaled_attention: divides the scale of scaled_attention, which is off"
             )
         if self.encoder_layers and self.decoder_layers:
-            for name in ("learned_positions", "token_types", "pair_classes"):
+            for name in ("learned_positions", "token_types", "pair_classes", "token_classes"):
                 if getattr(self, name):
                     raise UserError(f"{where}.{name}: is for an encoder or a decoder alone")
         elif self.separate_embeddings:
             raise UserError(f"{where}.separate_embeddings: needs an encoder and a decoder")
         if not self.encoder_layers or self.decoder_layers:
-            for name in ("token_types", "task_types", "pair_classes"):
+            for name in ("token_types", "task_types", "pair_classes", "token_classes"):
                 if getattr(self, name):
                     raise UserError(f"{where}.{name}: is for an encoder alone")
             if self.head != "vocabulary":

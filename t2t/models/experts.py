@@ -65,11 +65,14 @@ class Experts(nnx.Module):
         # 1 where token t is number c of expert n; beyond the capacity there is no such number.
         sent = jax.nn.one_hot(place, capacity, dtype=x.dtype)  # [B, T, N, C]
         inputs = jnp.einsum("btnc,btd->bncd", sent, x)
+        # On a mesh rows come together where their expert is, and go back behind it.
+        inputs = self.constrain(inputs, ("batch", "expert", None, "embed"))
         hidden = jnp.einsum("bncd,ndf->bncf", inputs, self.wi[...].astype(self.dtype))
         hidden = ACTIVATIONS[self.activation](hidden)
         hidden = self.constrain(hidden, ("batch", "expert", None, "mlp"))
         hidden = dropout(hidden, self.rate, dropout_key, self.shared_axes)
         outputs = jnp.einsum("bncf,nfd->bncd", hidden, self.wo[...].astype(self.dtype))
+        outputs = self.constrain(outputs, ("batch", "expert", None, "embed"))
         chance = jnp.max(probabilities, axis=-1).astype(x.dtype)
         y = jnp.einsum("btnc,bncd->btd", sent, outputs) * chance[..., None]
         served = jnp.any((place >= 0) & (place < capacity), axis=-1)

@@ -75,6 +75,8 @@ def add_heads(network: nnx.Module, arch: Architecture, declare: Declare) -> None
         network.vocabulary_bias = VocabularyBias(arch, declare)
     if arch.pair_classes:
         network.pair_head = PairHead(arch, declare)
+    if arch.token_classes:
+        network.token_head = _dense(arch, declare, arch.d_model, arch.token_classes, "classes")
 
 
 def tied_table(network: nnx.Module) -> jax.Array:

@@ -18,7 +18,7 @@ from t2t.models.heads import add_heads, vocabulary_logits
 from t2t.models.input_embedding import add_tables, embed
 from t2t.models.lora import add_adapters
 from t2t.models.lora_config import LoRA
-from t2t.models.parameters import Constrain, Declare
+from t2t.models.parameters import Constrain, Declare, wide
 from t2t.models.stack import Stack
 from t2t.models.two_stream import TwoStreamStack
 
@@ -54,6 +54,7 @@ class Model(NamedTuple):
     forward: Callable[..., tuple]  # (params, batch, dropout_key=None) -> (hidden, None, aux)
     logits: Callable[..., jax.Array]  # (params, hidden [..., E]) -> [..., V] float32
     pair_logits: Callable[..., jax.Array]  # (params, hidden of first tokens) -> [..., classes]
+    token_logits: Callable[..., jax.Array]  # (params, hidden [..., E]) -> [..., classes], float32
     replaced_logits: Callable[..., jax.Array]  # (params, hidden [..., E]) -> [...], float32
     encode: Callable[..., tuple]  # (params, encoder, dropout_key=None) -> (encoded, aux)
     # (params, encoded, encoder_segments, longest, copies=1, padding=None)
@@ -185,6 +186,10 @@ class Transformer(nnx.Module):
     def pair_logits(self, first: jax.Array) -> jax.Array:
         return self.pair_head(first)
 
+    def token_logits(self, hidden: jax.Array) -> jax.Array:
+        logits = self.token_head(hidden)
+        return logits.astype(wide(logits.dtype))
+
     def replaced_logits(self, hidden: jax.Array) -> jax.Array:
         return self.replaced_head(hidden)
 
@@ -251,6 +256,7 @@ def build(
         forward=method("forward"),
         logits=method("logits"),
         pair_logits=method("pair_logits"),
+        token_logits=method("token_logits"),
         replaced_logits=method("replaced_logits"),
         encode=method("encode"),
         start_cache=method("start_cache"),

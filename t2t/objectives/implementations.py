@@ -14,6 +14,7 @@ from t2t.objectives import (
     causal_lm,
     cloze,
     continuation,
+    ernie_tasks,
     masked_lm,
     permutation_lm,
     prefix_lm,
@@ -28,6 +29,7 @@ from t2t.objectives.config import (
     CausalLM,
     Cloze,
     Continuation,
+    ErnieTasks,
     ExternalSpans,
     MaskedLM,
     Objective,
@@ -49,6 +51,7 @@ _MODULES: dict[type, ModuleType] = {
     CausalLM: causal_lm,
     MaskedLM: masked_lm,
     PermutationLM: permutation_lm,
+    ErnieTasks: ernie_tasks,
 }
 
 
@@ -79,18 +82,27 @@ def of_pairs(cfg: Objective | Posed) -> Posed:
 
 def takes_marks(cfg: Objective) -> bool:
     """Whether it asks where words begin and sentences end (vocabulary.marks)."""
-    return isinstance(cfg, MaskedLM | PermutationLM)
+    return isinstance(cfg, MaskedLM | PermutationLM | ErnieTasks)
 
 
 def takes_other_text(cfg: Objective) -> bool:
     """Whether its examples need a text from another document beside their own."""
     if isinstance(cfg, PermutationLM):
         return cfg.pairs
+    if isinstance(cfg, ErnieTasks):
+        return True
     return isinstance(cfg, MaskedLM) and cfg.pairs == "next_sentence"
+
+
+def has_stages(cfg: Objective) -> bool:
+    """Whether it asks which sample an example is of, and for the text behind it."""
+    return isinstance(cfg, ErnieTasks)
 
 
 def takes_token_marks(cfg: Objective) -> bool:
     """Whether it asks what a segmenter said of each token (see t2t.data.span_marks)."""
+    if isinstance(cfg, ErnieTasks):
+        return True
     return isinstance(cfg, MaskedLM) and isinstance(cfg.unit, ExternalSpans)
 
 
@@ -134,6 +146,8 @@ def batch_shapes(cfg: Objective, rows: int, full: bool) -> dict:
         shapes["encoder"] = side(inputs)
     if cfg.suits != ENCODER:
         shapes["decoder"] = side(targets)
+    if isinstance(cfg, ErnieTasks):
+        return shapes | ernie_tasks.more_shapes(cfg, rows, shapes)
     if isinstance(cfg, MaskedLM | Cloze):
         shapes["places"] = shapes["targets"]
         if getattr(cfg, "pairs", "none") != "none":

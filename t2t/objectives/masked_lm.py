@@ -90,31 +90,11 @@ def make_packed_batch(
         cfg, vocabulary, marks, tokens, starts, sizes, head, other
     )
 
-    said, rows = rows, rows & ID_BITS
     inside = np.arange(rows.shape[1]) < lengths_[:, None]
-    maskable = inside & (marks[rows] & SPECIAL == 0)
-    begins = maskable.copy()
-    if not isinstance(cfg.unit, Tokens):
-        unit_here = marks[rows[:, 1:]] & BEGINS_WORD > 0
-        if external:
-            unit_here &= ~_goes_on(cfg.unit, said[:, 1:], bits[:, 4 * width])
-        begins[:, 1:] &= unit_here | ~maskable[:, :-1]
+    maskable = inside & (marks[rows & ID_BITS] & SPECIAL == 0)
     most = lengths(cfg)[1]
-    order, length, kind, token = (bits[:, i * width : (i + 1) * width] for i in range(4))
-    if external:
-        room = lengths_for(cfg, lengths_ - _added(cfg))[1]
-        wide = order[:, : rows.shape[1]]
-        chosen = masking.draw(begins, maskable, cfg.rate, room, wide)
-    else:
-        # Of the tokens, special ones counted, as BERT does.
-        budget = np.clip(np.rint(lengths_ * cfg.rate).astype(np.int64), 1, most)
-        chosen = masking.choose(begins, maskable, budget, cfg.unit.longest, order, length)
+    chosen, rows, originals = masked(cfg, vocabulary, rows, maskable, lengths_, bits)
     at = np.nonzero(chosen)
-    originals = rows[at]
-    ordinary = np.flatnonzero(marks & SPECIAL == 0).astype(np.int32)
-    rows[at] = masking.replace(
-        originals, cfg.masked, cfg.random, vocabulary.mask_id, ordinary, kind[at], token[at]
-    )
 
     side = RowLayout(examples_in_row, lengths_, cfg.length)
     predictions = RowLayout(examples_in_row, chosen.sum(axis=1), most)
@@ -137,6 +117,45 @@ def make_packed_batch(
             "weights": pairs.filled.astype(np.float32),
         }
     return batch
+
+
+def masked(
+    cfg: MaskedLM,
+    vocabulary,
+    said: np.ndarray,
+    maskable: np.ndarray,
+    lengths_: np.ndarray,
+    bits: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Chooses tokens of rows [E, W] and writes over them.
+
+    said: the rows, with marks beside the ids; maskable [E, W]; lengths_ [E] with special tokens; bits
+    uint32 [E, 4 * length (+ 1 for external spans)]. Returns (which are chosen [E, W], the rows, what
+    stood at the places chosen).
+    """
+    width, external = cfg.length, isinstance(cfg.unit, ExternalSpans)
+    marks, rows = np.frombuffer(vocabulary.marks, np.uint8), said & ID_BITS
+    begins = maskable.copy()
+    if not isinstance(cfg.unit, Tokens):
+        unit_here = marks[rows[:, 1:]] & BEGINS_WORD > 0
+        if external:
+            unit_here &= ~_goes_on(cfg.unit, said[:, 1:], bits[:, 4 * width])
+        begins[:, 1:] &= unit_here | ~maskable[:, :-1]
+    order, length, kind, token = (bits[:, i * width : (i + 1) * width] for i in range(4))
+    if external:
+        room = lengths_for(cfg, lengths_ - _added(cfg))[1]
+        chosen = masking.draw(begins, maskable, cfg.rate, room, order[:, : rows.shape[1]])
+    else:
+        # Of the tokens, special ones counted, as BERT does.
+        budget = np.clip(np.rint(lengths_ * cfg.rate).astype(np.int64), 1, lengths(cfg)[1])
+        chosen = masking.choose(begins, maskable, budget, cfg.unit.longest, order, length)
+    at = np.nonzero(chosen)
+    originals = rows[at]
+    ordinary = np.flatnonzero(marks & SPECIAL == 0).astype(np.int32)
+    rows[at] = masking.replace(
+        originals, cfg.masked, cfg.random, vocabulary.mask_id, ordinary, kind[at], token[at]
+    )
+    return chosen, rows, originals
 
 
 def _goes_on(unit: ExternalSpans, said: np.ndarray, bits: np.ndarray) -> np.ndarray:

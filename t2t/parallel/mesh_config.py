@@ -5,6 +5,7 @@ import dataclasses
 from t2t.errors import UserError
 
 AXES = ("replica", "data", "fsdp", "tensor", "context", "expert", "stage")
+ROWS = ("replica", "data", "fsdp", "expert")  # those that split the rows of a batch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,7 +14,8 @@ class Mesh:
 
     `replica` copies everything (across slices), `data` splits the batch, `fsdp` splits the batch
     and the parameters, `tensor` splits heads, feed-forward and vocabulary (and the length of norms and
-    residuals between them), `context` splits the length of everything but the keys.
+    residuals between them), `context` splits the length of everything but the keys, `expert` splits
+    the batch and the experts.
     """
 
     replica: int = 1
@@ -34,8 +36,5 @@ class Mesh:
         free = [axis for axis, size in sizes.items() if size == -1]
         if len(free) > 1:
             raise UserError(f"{where}.{free[1]}: only one axis may be -1, and {free[0]} already is")
-        for axis in ("expert", "stage"):
-            if sizes[axis] != 1:
-                raise UserError(
-                    f"{where}.{axis}: no layer of this model is split over it; set it to 1"
-                )
+        if sizes["stage"] != 1:
+            raise UserError(f"{where}.stage: no layer is split over it; set it to 1")

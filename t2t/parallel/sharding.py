@@ -31,9 +31,10 @@ PARAMETERS: Choices = {
     "expert": (("expert",),),
 }
 ACTIVATIONS: Choices = {
-    "batch": (("replica", "data", "fsdp"),),
-    "heads": (("tensor",),),
+    # Rows are split over the experts' devices too: those exchange the tokens that experts ask for.
     "expert": (("expert",),),
+    "batch": (("replica", "data", "fsdp", "expert"), ("replica", "data", "fsdp")),
+    "heads": (("tensor",),),
     "mlp": (("tensor",),),
     "vocab": (("tensor",),),
     "positions": (),

@@ -6,12 +6,13 @@ from jax.sharding import Mesh
 
 from t2t.models.architecture import ENCODER, Architecture
 from t2t.models.transformer import Model, common_units
-from t2t.objectives.config import MaskedLM, PermutationLM, TextToText
+from t2t.objectives.config import ErnieTasks, MaskedLM, PermutationLM, TextToText
 from t2t.objectives.implementations import memory_of
 from t2t.vocabulary_loss import Chunks
 from t2t.wiring import (
     generator_discriminator,
     masked,
+    multi_task,
     permuted,
     r_drop,
     single,
@@ -59,6 +60,10 @@ def loss_functions(run, model: Model, mesh: Mesh | None = None) -> tuple[Callabl
     chunks = None if mesh is None else Chunks(mesh, run.training.loss_tokens)
     terms = run.training.z_loss, run.training.label_smoothing
     match run.objective:
+        case ErnieTasks(weight=weight):
+            return multi_task.loss_function(
+                model, *terms, weight, chunks
+            ), multi_task.loss_function(model, 0.0, 0.0, weight, chunks)
         case MaskedLM(pairs=pairs, pair_weight=weight):
             weight = 0.0 if pairs == "none" else weight
             return masked.loss_function(model, *terms, weight, chunks), masked.loss_function(

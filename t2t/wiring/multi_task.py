@@ -1,0 +1,57 @@
+"""One encoder, ERNIE 2.0's tasks side by side: masked tokens, and classes of tokens and of examples."""
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+
+from t2t.losses import cross_entropy
+from t2t.models.partition import join
+from t2t.models.transformer import Model
+from t2t.objectives.ernie_tasks import SENTENCE_TASKS, TOKEN_TASKS
+from t2t.vocabulary_loss import Chunks, vocabulary_loss
+from t2t.wiring.masked import at_places
+
+
+def loss_function(
+    model: Model, z_loss: float, label_smoothing: float, weight: float, chunks: Chunks | None = None
+) -> Callable:
+    """Returns `loss_fn(trainable, frozen, carry, batch, rng) -> (loss, (metrics, carry))`.
+
+    The mean loss of the masked tokens plus weight times the sum of each other task's mean, times the
+    count of predictions. `loss` among the metrics is of the masked tokens; beside it `TASK_loss` and
+    `TASK_accuracy`. Every batch has every task's arrays, with weights 0 where an example is of another:
+    a stage of training changes no program.
+    """
+
+    def loss_fn(trainable, frozen, carry, batch, rng):
+        params = join(frozen, trainable)
+        hidden, _, _ = model.forward(params, batch, dropout_key=rng)
+        sums = vocabulary_loss(
+            lambda x: model.logits(params, x),
+            at_places(hidden, batch["places"]),
+            batch["targets"],
+            batch["weights"],
+            z_loss,
+            label_smoothing,
+            chunks,
+        )
+        objective = sums.pop("objective")
+        found, labels = {}, batch["token_labels"]
+        of_tokens = model.token_logits(params, hidden)
+        for name, (begin, end) in TOKEN_TASKS.items():
+            given = labels[name]["targets"], labels[name]["weights"]
+            found[name] = cross_entropy(of_tokens[..., begin:end], *given)
+        for name, (begin, end) in SENTENCE_TASKS.items():
+            one = batch["sentence_labels"][name]
+            classes = model.pair_logits(params, at_places(hidden, one["places"]))
+            found[name] = cross_entropy(classes[..., begin:end], one["targets"], one["weights"])
+        # The step divides by the predictions, by 1 where there are none.
+        each = jnp.maximum(sums["weight"], 1.0)
+        for name, task in found.items():
+            count = jnp.maximum(task["weight"], 1.0)
+            objective += weight * each * task["objective"] / count
+            sums[f"{name}_loss"] = each * task["loss"] / count
+            sums[f"{name}_accuracy"] = each * task["correct"] / count
+        return objective, (sums, carry)
+
+    return loss_fn
