@@ -21,7 +21,8 @@ is done in minutes on two CPU cores, on the books of `../shared/data`: two of th
 BERT in `runs/bert_tiny`, which `t2t train --config=bert:tiny --workdir=runs/bert_tiny` trains
 beforehand (elsewhere: `--config.teacher.source='FromRun("DIR")'`). Expected:
 `teacher_divergence` of the held-out rows in `metrics.jsonl` ends under that of the same student
-trained without its teacher (`--config.teacher.divergence_weight=0 --config.teacher.cosine_weight=0`).
+trained without its teacher (`--config.teacher.divergence_weight=0 --config.teacher.cosine_weight=0`):
+after 300 steps 0.020 nat against 0.086; begun at random (`--config.initial=none`) 0.033 against 0.316.
 """
 
 from t2t.data.config import Corpus, Data, Mixture

@@ -20,8 +20,8 @@ dialogue model of the paper is not there.
 
 is done in minutes on two CPU cores, on the books of `../shared/data` with the spans that
 `python -m benchmarks.book_spans ../shared/data/corpora/books.validation.jsonl.gz runs/book_spans.jsonl`
-writes, and with a vocabulary of its own. Expected: the closing line shows a held-out loss under that
-of the best predictor that cannot see the input.
+writes, and with a vocabulary of its own. Expected: the closing line compares the held-out loss with
+that of the best predictor that cannot see the input.
 """
 
 from t2t.data.config import Corpus, Data, Mixture

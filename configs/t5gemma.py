@@ -17,8 +17,8 @@ rate here are ours. UL2's mixture is `--config.objective=UL2` with its mode toke
     t2t train --config=t5gemma:tiny
 
 is done in minutes on two CPU cores, on the books of `../shared/data` with a vocabulary of its own;
-every other layer sees 32 tokens. Expected: the closing line shows a held-out loss under that of the
-best predictor that cannot see the input.
+every other layer sees 32 tokens. Expected: the closing line compares the held-out loss with that of
+the best predictor that cannot see the input.
 """
 
 from t2t.data.config import Corpus, Data, Mixture
