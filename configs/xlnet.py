@@ -18,8 +18,10 @@ fine-tuned: MNLI 86.8 (base), 89.8 (large).
     t2t train --config=xlnet:tiny
 
 is done in minutes on two CPU cores, on the books of `../shared/data` with a vocabulary of its own.
-Expected: the closing line shows a held-out loss under that of the best predictor that cannot see the
-input, and with `--config.objective.memory=0` a higher one.
+Expected: the closing line sets the held-out loss beside that of the best predictor that cannot see the
+input; `--config.objective.memory=0` is the same run without a memory, to compare it with. That a memory
+pays needs a trained model: after 500 steps of two layers of width 64 on rows of 32 tokens, far over that
+predictor's 5.947 still, the loss was 6.298 with 64 tokens remembered and 6.265 with none.
 """
 
 import dataclasses
