@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from t2t.data.tokenizers import Tokenizer
@@ -17,6 +18,7 @@ from t2t.decoding.prompts import check_room, check_writes, padded_inputs
 from t2t.decoding.sampling import sample
 from t2t.decoding.stop_strings import automaton
 from t2t.errors import UserError
+from t2t.models.architecture import ENCODER_DECODER
 from t2t.models.transformer import Model, Params
 from t2t.parallel.sharding import replicated
 
@@ -46,8 +48,19 @@ def make_decoder(
     """Returns a decoder without any program yet.
 
     mesh: rows are split over its batch axes; parameters lie on it as `parallel.sharding` has them,
-    and `model` was built with its constrainer.
+    and `model` was built with its constrainer. Of a decoder or an encoder alone rows past the
+    vocabulary are no tokens: published tables were filled up with copies of their first, a word of
+    GPT-2's. (T5's own tables are longer than its vocabulary, and count whole.)
     """
+    size = tokenizer.vocabulary.size
+    if model.arch.stacks != ENCODER_DECODER and size < model.arch.vocab_size:
+        whole = model.logits
+
+        def logits(params: Params, hidden: jax.Array) -> jax.Array:
+            found = whole(params, hidden)
+            return jnp.where(jnp.arange(found.shape[-1]) < size, found, -jnp.inf)
+
+        model = model._replace(logits=logits)
     return Decoder(model, tokenizer, mesh, {})
 
 

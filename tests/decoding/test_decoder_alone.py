@@ -69,8 +69,8 @@ def slow_greedy(next_logs, row, eos):
     return written
 
 
-def with_end(decoder, eos):
-    facts = dataclasses.replace(decoder.tokenizer.vocabulary, eos_id=eos)
+def with_end(decoder, eos, size=384):
+    facts = dataclasses.replace(decoder.tokenizer.vocabulary, eos_id=eos, size=size)
     tokenizer = ByteTokenizer(125)
     tokenizer.vocabulary = facts
     return make_decoder(decoder.model, tokenizer)
@@ -201,7 +201,7 @@ def test_transformers_writes_the_same(kind, tmp_path):
             lambda s: jax.ShapeDtypeStruct(s.shape, jnp.float32, sharding=place), model.shapes
         ),
     )
-    decoder = with_end(make_decoder(model, ByteTokenizer(125)), 999)
+    decoder = with_end(make_decoder(model, ByteTokenizer(125)), 999, size=100)
     rows = [row % 97 + 3 for row in ROWS]
     width = max(map(len, rows))
     tokens = np.stack([np.pad(row, (width - len(row), 0)) for row in rows])
