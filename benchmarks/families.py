@@ -31,6 +31,7 @@ FAMILIES += (
     "electra",
     "distilbert",
     "ernie",
+    "ernie2",
     "xlnet",
     "gpt2",
     "gpt3",
@@ -75,7 +76,7 @@ def train(family: str, folder: pathlib.Path, steps: int | None) -> None:
         if not (teacher / "config.json").exists():
             raise SystemExit(f"distilbert: its teacher is bert, which {teacher} does not hold yet")
         command += [f"--config.teacher.source=FromRun({str(teacher)!r})"]
-    if family == "ernie":
+    if family in ("ernie", "ernie2"):
         spans = str(folder.parent / "book_spans.jsonl")
         book_spans.write(tiny_books.BOOKS, spans)
         command += [f"--config.data.train.corpora[0].source.paths={spans}"]

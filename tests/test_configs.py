@@ -68,7 +68,8 @@ PARAMETERS = {
     "distilbert:base": None,
     "ernie:1.0-zh": None,
     **dict.fromkeys(("xlnet:base", "xlnet:large"), None),
-    **{f"{f}:tiny": None for f in (*BERTS_AND_GPTS, "distilbert", "ernie", "switch", "t5gemma", "xlnet")},
+    **{f"ernie2:{s}": None for s in ("2.0-base", "2.0-large")},
+    **{f"{f}:tiny": None for f in (*BERTS_AND_GPTS, "distilbert", "ernie", "ernie2", "switch", "t5gemma", "xlnet")},
     **{f"{f}:tiny": None for f in ("t5_1_0", "t5_1_1", "mt5", "umt5", "byt5", "ul2", "lm_adapt")},
     **{f"t5_1_1_pods:{n}": FAMILIES["t5_1_1"][n.partition("-")[0]] for n in LAYOUTS},
     "quickstart": None,  # sizes of our own
