@@ -26,7 +26,7 @@ def get_config(arg: str = "") -> Run:
     """arg: nothing."""
     if arg:
         raise UserError(f"--config=quickstart:{arg}: takes no argument")
-    text = Docstrings(maximum_bytes=6_000_000)
+    text = Docstrings(maximum_bytes=10_000_000)
     return Run(
         model=Architecture(
             vocab_size=640,
@@ -48,8 +48,8 @@ def get_config(arg: str = "") -> Run:
         objective=SpanCorruption(inputs_length=128),
         optimizer=AdamWScale(),
         schedule=Cosine(peak=0.03, warmup_steps=50, final=1e-5),
-        training=Training(steps=400),
-        evaluation=Evaluation(every_steps=200, batches=10, examples=4, input_blind=True),
-        checkpoints=Checkpoints(every_steps=200),
+        training=Training(steps=500),
+        evaluation=Evaluation(every_steps=250, batches=20, examples=4, input_blind=True),
+        checkpoints=Checkpoints(every_steps=250),
         monitoring=Monitoring(log_every=10),
     )
