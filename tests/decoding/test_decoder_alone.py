@@ -202,6 +202,8 @@ def test_transformers_writes_the_same(kind, tmp_path):
         ),
     )
     decoder = with_end(make_decoder(model, ByteTokenizer(125)), 999, size=100)
+    # Tokens are compared; not all of this stand-in's ids are bytes.
+    decoder.tokenizer.decode = lambda ids, stop_at_eos=True: ""
     rows = [row % 97 + 3 for row in ROWS]
     width = max(map(len, rows))
     tokens = np.stack([np.pad(row, (width - len(row), 0)) for row in rows])
