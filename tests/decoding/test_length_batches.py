@@ -18,8 +18,8 @@ def test_a_bucket_wastes_little_and_there_are_few():
 def test_every_row_stands_once_among_rows_of_like_length(parts):
     mesh = None
     if parts > 1:
-        axes = ("replica", "data", "fsdp")
-        mesh = jax.make_mesh((1, 2, 2), axes, devices=jax.devices()[:4])
+        axes = ("replica", "data", "expert", "fsdp")
+        mesh = jax.make_mesh((1, 2, 1, 2), axes, devices=jax.devices()[:4])
     lengths = np.random.default_rng(0).integers(1, 500, 203).tolist()
     made = batches(lengths, 10, mesh)
     assert sorted(i for batch in made for i in batch.indices) == list(range(203))
