@@ -25,6 +25,7 @@ def sharded_attention(
         dropout_rate: float = 0.0,
         dropout_key: jax.Array | None = None,
         shared_axes: tuple[int, ...] = (-2,),
+        **cap: float,  # the softcap of an architecture that has one
     ) -> jax.Array:
         # First where they are computed, each device its own, then whole: nothing is computed twice.
         whole = KeyValues(
@@ -34,7 +35,7 @@ def sharded_attention(
             rows = "batch" if bias.shape[0] > 1 else None
             bias = constrain(bias, (rows, "heads", "length", "kv_length"))
         query = constrain(query, own)
-        y = attention(query, whole, bias, visibility, dropout_rate, dropout_key, shared_axes)
+        y = attention(query, whole, bias, visibility, dropout_rate, dropout_key, shared_axes, **cap)
         return constrain(y, own)
 
     return attend
