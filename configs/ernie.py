@@ -24,7 +24,7 @@ writes, and with a vocabulary of its own. Expected: the closing line compares th
 that of the best predictor that cannot see the input.
 """
 
-from t2t.data.config import Corpus, Data, Mixture
+from t2t.data.config import Data, all_but_a_share
 from t2t.data.source_config import Jsonl
 from t2t.data.tokenizer_config import Subwords, TrainedSubwords
 from t2t.models.families import ernie
@@ -39,12 +39,7 @@ UNIT = ExternalSpans(basic=1 / 3, phrase=1 / 3, entity=1 / 3)
 
 
 def corpora(path: str, held_out: float) -> dict:
-    """All but a share of some documents with spans, and that share."""
-    text = Jsonl((path,), spans="spans")
-    return {
-        "train": Mixture((Corpus("text", text, documents=(0.0, 1 - held_out)),)),
-        "evaluation": (Corpus("books_held_out", text, documents=(1 - held_out, 1.0)),),
-    }
+    return all_but_a_share(Jsonl((path,), spans="spans"), held_out, "books_held_out")
 
 
 def get_config(arg: str = "1.0-zh") -> Run:

@@ -25,7 +25,7 @@ writes, and with a vocabulary of its own. Expected: `capital_loss`, `relation_lo
 fall in `metrics.jsonl`, beside the loss of the masked tokens.
 """
 
-from t2t.data.config import Corpus, Data, Mixture
+from t2t.data.config import Data, all_but_a_share
 from t2t.data.source_config import Jsonl
 from t2t.data.tokenizer_config import Subwords, TrainedSubwords
 from t2t.models.families import ernie
@@ -51,12 +51,7 @@ def stages(samples: int) -> tuple[Stage, ...]:
 
 
 def corpora(path: str, held_out: float) -> dict:
-    """All but a share of some documents with spans, and that share."""
-    text = Jsonl((path,), spans="spans")
-    return {
-        "train": Mixture((Corpus("text", text, documents=(0.0, 1 - held_out)),)),
-        "evaluation": (Corpus("books_held_out", text, documents=(1 - held_out, 1.0)),),
-    }
+    return all_but_a_share(Jsonl((path,), spans="spans"), held_out, "books_held_out")
 
 
 def get_config(arg: str = "2.0-base") -> Run:

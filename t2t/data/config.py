@@ -145,6 +145,14 @@ class Data:
         return tuple(zip(begin, sizes, strict=True))
 
 
+def all_but_a_share(source: Source, share: float, held_out: str) -> dict:
+    """Returns `train` and `evaluation` of a Data: all but the last share of some documents, and that."""
+    return {
+        "train": Mixture((Corpus("text", source, documents=(0.0, 1 - share)),)),
+        "evaluation": (Corpus(held_out, source, documents=(1 - share, 1.0)),),
+    }
+
+
 def _check_corpora(corpora: tuple[Corpus, ...], where: str) -> None:
     seen: set[str] = set()
     for i, corpus in enumerate(corpora):

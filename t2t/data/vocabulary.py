@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from t2t.errors import UserError
+
 PAD, EOS, UNK = 0, 1, 2
 
 # The names by which vocabularies know their special tokens, the first found counts.
@@ -62,6 +64,20 @@ def roles(ids: Mapping[str, int]) -> dict[str, int | None]:
         role: next((ids[name] for name in names if name in ids), None)
         for role, names in _NAMES.items()
     }
+
+
+# What masking puts in the place of tokens, and around a text.
+MASKING_ROLES = ("mask", "cls", "sep")
+
+
+def require_roles(vocabulary: Vocabulary, names: Iterable[str], where: str) -> None:
+    """Raises UserError, which begins with `where`, unless the vocabulary has a token of each role."""
+    for name in names:
+        if getattr(vocabulary, f"{name}_id") is None:
+            raise UserError(
+                f"{where}: the vocabulary has no [{name.upper()}]; take Subwords or TrainedSubwords, "
+                "or name it in config.tokenizer.named"
+            )
 
 
 def kept_ids(vocabulary: Vocabulary, ids: Iterable[int], stop_at_eos: bool) -> list[int]:

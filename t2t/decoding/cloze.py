@@ -17,11 +17,11 @@ from collections.abc import Sequence
 import jax
 import numpy as np
 
+from t2t.data.vocabulary import MASKING_ROLES, require_roles
 from t2t.decoding.autoregression import log_probability
 from t2t.decoding.batches import batches, bucket, laid_out, padded
 from t2t.errors import UserError
 from t2t.models.transformer import Model, Params
-from t2t.objectives import masked_lm
 from t2t.objectives.cloze import ADDED
 from t2t.parallel.sharding import replicated
 from t2t.wiring.masked import at_places
@@ -61,7 +61,7 @@ def score_at_masks(
     Raises: UserError where a row has no room for its masks, or the vocabulary has none.
     """
     arch, facts = decoder.model.arch, decoder.tokenizer.vocabulary
-    masked_lm.check_vocabulary(None, facts, "the model")
+    require_roles(facts, MASKING_ROLES, "the model")
     shown = arch.head == "replaced"
     results: list[list[list[float]]] = [[[]] * len(its) for its in targets]
     program = _program(decoder)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from t2t.data.tokenizers import Tokenizer
+from t2t.data.vocabulary import MASKING_ROLES, require_roles
 from t2t.decoding.config import Beam, Decoding, Greedy
 from t2t.decoding.prompts import input_row
 from t2t.errors import UserError
@@ -17,7 +18,6 @@ from t2t.evaluation.metrics.catalog import metric
 from t2t.evaluation.metrics.metric import Judged, Metric
 from t2t.evaluation.spelling import check_spelling
 from t2t.models.architecture import DECODER, ENCODER, ENCODER_DECODER, Architecture
-from t2t.objectives import masked_lm
 from t2t.objectives.cloze import ADDED
 from t2t.tasks.examples import examples
 from t2t.tasks.few_shot import with_shots
@@ -75,7 +75,7 @@ def prepare(
     """
     stacks = ENCODER_DECODER if arch is None else arch.stacks
     if stacks == ENCODER:
-        masked_lm.check_vocabulary(None, tokenizer.vocabulary, "the model")
+        require_roles(tokenizer.vocabulary, MASKING_ROLES, "the model")
         for key in ("beams", "targets_length"):
             if getattr(settings, key):
                 raise UserError(

@@ -12,8 +12,7 @@ import numpy as np
 
 from t2t.data.order import below
 from t2t.data.span_marks import ID_BITS, IN_ENTITY, IN_PHRASE
-from t2t.data.vocabulary import BEGINS_WORD, SPECIAL
-from t2t.errors import UserError
+from t2t.data.vocabulary import BEGINS_WORD, MASKING_ROLES, SPECIAL, require_roles
 from t2t.objectives import masking, sentence_pairs
 from t2t.objectives.config import ExternalSpans, MaskedLM, Tokens
 from t2t.objectives.row_layout import RowLayout
@@ -53,12 +52,7 @@ def always_full(cfg: MaskedLM) -> bool:
 
 def check_vocabulary(cfg: MaskedLM, vocabulary, where: str = "objective") -> None:
     """Raises UserError unless the vocabulary has [MASK], [CLS] and [SEP]."""
-    for role in ("mask", "cls", "sep"):
-        if getattr(vocabulary, f"{role}_id") is None:
-            raise UserError(
-                f"{where}: the vocabulary has no [{role.upper()}]; take Subwords or TrainedSubwords, "
-                "or name it in config.tokenizer.named"
-            )
+    require_roles(vocabulary, MASKING_ROLES, where)
 
 
 def make_packed_batch(

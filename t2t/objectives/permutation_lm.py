@@ -9,8 +9,7 @@ sees. Segment types are 0, 1 and of [CLS] 2, as in the released code.
 
 import numpy as np
 
-from t2t.data.vocabulary import BEGINS_WORD, SPECIAL
-from t2t.errors import UserError
+from t2t.data.vocabulary import BEGINS_WORD, SPECIAL, require_roles
 from t2t.objectives import permutation, sentence_pairs
 from t2t.objectives.config import PermutationLM
 from t2t.objectives.row_layout import RowLayout
@@ -37,9 +36,13 @@ def lengths_for(cfg: PermutationLM, raw: np.ndarray | int) -> tuple[np.ndarray, 
     """Returns (tokens with the special ones, predictions) of examples of `raw`; 0 for 0."""
     raw = np.asarray(raw, np.int64)
     tokens = (raw + _added(cfg)) * (raw > 0)
+    return tokens, _budget(cfg, tokens) * (raw > 0)
+
+
+def _budget(cfg: PermutationLM, tokens: np.ndarray) -> np.ndarray:
+    """How many of an example's tokens are predicted."""
     most = cfg.predictions or cfg.length
-    budget = np.minimum(np.maximum(np.rint(tokens / cfg.one_in), 1), most).astype(np.int64)
-    return tokens, budget * (raw > 0)
+    return np.minimum(np.maximum(np.rint(tokens / cfg.one_in), 1), most).astype(np.int64)
 
 
 def lengths(cfg: PermutationLM) -> tuple[int, int]:
@@ -54,12 +57,7 @@ def always_full(cfg: PermutationLM) -> bool:
 
 def check_vocabulary(cfg: PermutationLM, vocabulary, where: str = "objective") -> None:
     """Raises UserError where there are pairs and the vocabulary has no [CLS] or [SEP]."""
-    for role in ("cls", "sep") if cfg.pairs else ():
-        if getattr(vocabulary, f"{role}_id") is None:
-            raise UserError(
-                f"{where}.pairs: the vocabulary has no [{role.upper()}]; take Subwords or "
-                "TrainedSubwords, or name it in config.tokenizer.named"
-            )
+    require_roles(vocabulary, ("cls", "sep") if cfg.pairs else (), f"{where}.pairs")
 
 
 def make_packed_batch(
@@ -97,7 +95,7 @@ def make_packed_batch(
     begins = maskable & (marks[rows] & BEGINS_WORD > 0)
 
     most = lengths(cfg)[1]
-    budget = np.minimum(np.maximum(np.rint(lengths_ / cfg.one_in).astype(np.int64), 1), most)
+    budget = _budget(cfg, lengths_)
     of_tail = budget * (lengths_ - head) // np.maximum(lengths_, 1)
     none, singles = np.zeros_like(head), single_bits[:, :columns]
     law = cfg.longest, cfg.one_in

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from t2t.losses import cross_entropy
 from t2t.models.partition import join
 from t2t.models.transformer import Model
-from t2t.vocabulary_loss import Chunks, vocabulary_loss
+from t2t.vocabulary_loss import Chunks
+from t2t.wiring.single import predictions
 
 
 def loss_function(
@@ -28,16 +29,15 @@ def loss_function(
     def loss_fn(trainable, frozen, carry, batch, rng):
         params = join(frozen, trainable)
         hidden, _, _ = model.forward(params, batch, dropout_key=rng)
-        sums = vocabulary_loss(
-            lambda x: model.logits(params, x),
+        objective, sums = predictions(
+            model,
+            params,
             at_places(hidden, batch["places"]),
-            batch["targets"],
-            batch["weights"],
+            batch,
             z_loss,
             label_smoothing,
             chunks,
         )
-        objective = sums.pop("objective")
         if pair_weight:
             pairs = batch["pairs"]
             classes = model.pair_logits(params, at_places(hidden, pairs["places"]))

@@ -8,8 +8,9 @@ from t2t.losses import cross_entropy
 from t2t.models.partition import join
 from t2t.models.transformer import Model
 from t2t.objectives.ernie_tasks import SENTENCE_TASKS, TOKEN_TASKS
-from t2t.vocabulary_loss import Chunks, vocabulary_loss
+from t2t.vocabulary_loss import Chunks
 from t2t.wiring.masked import at_places
+from t2t.wiring.single import predictions
 
 
 def loss_function(
@@ -26,16 +27,15 @@ def loss_function(
     def loss_fn(trainable, frozen, carry, batch, rng):
         params = join(frozen, trainable)
         hidden, _, _ = model.forward(params, batch, dropout_key=rng)
-        sums = vocabulary_loss(
-            lambda x: model.logits(params, x),
+        objective, sums = predictions(
+            model,
+            params,
             at_places(hidden, batch["places"]),
-            batch["targets"],
-            batch["weights"],
+            batch,
             z_loss,
             label_smoothing,
             chunks,
         )
-        objective = sums.pop("objective")
         found, labels = {}, batch["token_labels"]
         of_tokens = model.token_logits(params, hidden)
         for name, (begin, end) in TOKEN_TASKS.items():

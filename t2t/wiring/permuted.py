@@ -16,7 +16,8 @@ import jax.numpy as jnp
 from t2t.models.partition import join
 from t2t.models.transformer import Model
 from t2t.models.two_stream import Memory
-from t2t.vocabulary_loss import Chunks, vocabulary_loss
+from t2t.vocabulary_loss import Chunks
+from t2t.wiring.single import predictions
 
 
 def loss_function(
@@ -39,16 +40,7 @@ def loss_function(
         if memory:
             side["memory"] = Memory(carry["states"], carry["filled"] > 0)
         hidden, _, aux = model.forward(params, {**batch, "encoder": side}, dropout_key=rng)
-        sums = vocabulary_loss(
-            lambda x: model.logits(params, x),
-            hidden,
-            batch["targets"],
-            batch["weights"],
-            z_loss,
-            label_smoothing,
-            chunks,
-        )
-        objective = sums.pop("objective")
+        objective, sums = predictions(model, params, hidden, batch, z_loss, label_smoothing, chunks)
         if memory:
             carry = _following(carry, aux["encoder"]["read"], memory, kept)
         return objective, (sums, carry)

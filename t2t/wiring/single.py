@@ -28,16 +28,7 @@ def loss_function(
     def loss_fn(trainable, frozen, carry, batch, rng):
         params = join(frozen, trainable)
         hidden, _, aux = model.forward(params, batch, dropout_key=rng)
-        sums = vocabulary_loss(
-            lambda x: model.logits(params, x),
-            hidden,
-            batch["targets"],
-            batch["weights"],
-            z_loss,
-            label_smoothing,
-            chunks,
-        )
-        objective = sums.pop("objective")
+        objective, sums = predictions(model, params, hidden, batch, z_loss, label_smoothing, chunks)
         if balance and (layers := balance_losses(aux)):
             sums["balance_loss"] = sum(layers) * sums["weight"]
             objective += balance * sums["balance_loss"]
@@ -45,6 +36,28 @@ def loss_function(
         return objective, (sums | told, carry)
 
     return loss_fn
+
+
+def predictions(
+    model: Model,
+    params: dict,
+    hidden: jax.Array,
+    batch: dict,
+    z_loss: float,
+    label_smoothing: float,
+    chunks: Chunks | None,
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """Returns (what is minimised, other sums over tokens) of hidden states of the batch's targets."""
+    sums = vocabulary_loss(
+        lambda x: model.logits(params, x),
+        hidden,
+        batch["targets"],
+        batch["weights"],
+        z_loss,
+        label_smoothing,
+        chunks,
+    )
+    return sums.pop("objective"), sums
 
 
 def balance_losses(aux: dict) -> list[jax.Array]:
