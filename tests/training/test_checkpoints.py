@@ -444,7 +444,7 @@ def test_full_disk_is_one_line_and_loses_nothing(small_disk, capfd):
 
 
 CHILD = """
-import sys
+import sys, time
 import jax, jax.numpy as jnp
 from t2t.training.checkpoint_config import Checkpoints
 from t2t.training.checkpoints import open_checkpoints
@@ -455,6 +455,8 @@ for step in range(1, 1000):
     print(f"saving {step}", flush=True)
     store.save(step, state, {"step": step})
     print(f"writing {step}", flush=True)
+    if step == 4:
+        time.sleep(600)  # the writer's threads go on; however late the kill, it finds no fifth step
     if step % 2:
         store.wait()
         print(f"saved {step}", flush=True)
