@@ -92,6 +92,10 @@ def vocabulary_logits(network: nnx.Module, hidden: jax.Array) -> jax.Array:
     kernel = network.lm_head.kernel[...] if not tied else tied_table(network).T
     if arch.head == "masked":
         hidden = network.masked_head(hidden)
+        if hidden.ndim == 3:
+            # Left to itself the partitioner splits this width as the head's kernel is split, and its
+            # gradients on 2x2x2 devices are wrong (jax 0.11; openxla/xla#40034 looks alike).
+            hidden = network.constrain(hidden, ("batch", "length", "embed"))
     if arch.scaled_logits:
         hidden = hidden * arch.d_model**-0.5
     logits = to_vocabulary(hidden, kernel.astype(arch.dtype))
