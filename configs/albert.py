@@ -38,12 +38,12 @@ def get_config(arg: str = "base") -> Run:
     objective = MaskedLM(unit=NGrams(3), pairs="sentence_order")
     if arg == "tiny":
         model = albert.architecture(
-            "base", **SHAPE, encoder_layers=3, vocab_size=4096, d_embedding=64
+            "base", **SHAPE, encoder_layers=3, vocab_size=1024, d_embedding=64
         )
         return tiny_books(
             model,
             dataclasses.replace(objective, length=128),
-            TrainedSubwords("wordpiece", 4096),
+            TrainedSubwords("wordpiece", 1024),
             **PLAIN,
         )
     text = Jsonl(("text/*.jsonl.gz",))

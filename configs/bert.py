@@ -37,9 +37,9 @@ from t2t.training.schedule_config import Linear
 def get_config(arg: str = "base") -> Run:
     """arg: base, large or tiny."""
     if arg == "tiny":
-        model = bert.architecture("base", **SHAPE, encoder_layers=3, vocab_size=4096)
+        model = bert.architecture("base", **SHAPE, encoder_layers=3, vocab_size=1024)
         return tiny_books(
-            model, MaskedLM(128, pairs="next_sentence"), TrainedSubwords("wordpiece", 4096), **PLAIN
+            model, MaskedLM(128, pairs="next_sentence"), TrainedSubwords("wordpiece", 1024), **PLAIN
         )
     text = Jsonl(("text/*.jsonl.gz",))
     return Run(

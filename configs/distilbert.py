@@ -46,7 +46,7 @@ TRAINABLE = "(?!position_embedding/).*"
 def get_config(arg: str = "base") -> Run:
     """arg: base or tiny."""
     if arg == "tiny":
-        small = {**SHAPE, "vocab_size": 4096}
+        small = {**SHAPE, "vocab_size": 1024}
         teacher = bert.architecture("base", **small, encoder_layers=3)
         return tiny_books(
             distilbert.architecture("base", **small, encoder_layers=2),

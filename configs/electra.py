@@ -47,12 +47,12 @@ def objective(length: int, rate: float) -> MaskedLM:
 def get_config(arg: str = "small") -> Run:
     """arg: small, base, large or tiny."""
     if arg == "tiny":
-        small = {**SHAPE, "encoder_layers": 3, "vocab_size": 4096}
+        small = {**SHAPE, "encoder_layers": 3, "vocab_size": 1024}
         half = {**small, "d_model": 64, "heads": 2, "d_ff": 128}
         return tiny_books(
             electra.architecture("small", **{**small, "d_embedding": 64}),
             objective(128, 0.15),
-            TrainedSubwords("wordpiece", 4096),
+            TrainedSubwords("wordpiece", 1024),
             **PLAIN,
             generator=electra.generator("small", **{**half, "d_embedding": 0}),
         )

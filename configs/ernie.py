@@ -46,12 +46,12 @@ def get_config(arg: str = "1.0-zh") -> Run:
     """arg: 1.0-zh or tiny."""
     if arg == "tiny":
         model = ernie.architecture(
-            "1.0-zh", **SHAPE, encoder_layers=3, vocab_size=4096, token_types=2
+            "1.0-zh", **SHAPE, encoder_layers=3, vocab_size=1024, token_types=2
         )
         return tiny_books(
             model,
             MaskedLM(128, unit=UNIT, pairs="next_sentence"),
-            TrainedSubwords("wordpiece", 4096),
+            TrainedSubwords("wordpiece", 1024),
             **PLAIN,
             data=Data(**corpora("runs/book_spans.jsonl", 0.25), batch_size=32),
         )

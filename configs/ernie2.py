@@ -57,11 +57,11 @@ def corpora(path: str, held_out: float) -> dict:
 def get_config(arg: str = "2.0-base") -> Run:
     """arg: 2.0-base, 2.0-large or tiny."""
     if arg == "tiny":
-        model = ernie.architecture("2.0-base", **SHAPE, encoder_layers=3, vocab_size=4096, **HEADS)
+        model = ernie.architecture("2.0-base", **SHAPE, encoder_layers=3, vocab_size=1024, **HEADS)
         return tiny_books(
             model,
             ErnieTasks(128, stages=stages(2_560)),
-            TrainedSubwords("wordpiece", 4096),
+            TrainedSubwords("wordpiece", 1024),
             **PLAIN,
             data=Data(**corpora("runs/book_spans.jsonl", 0.25), batch_size=32),
         )

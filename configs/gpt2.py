@@ -34,8 +34,8 @@ from t2t.training.schedule_config import Cosine
 def get_config(arg: str = "small") -> Run:
     """arg: small, medium, large, xl or tiny."""
     if arg == "tiny":
-        model = gpt2.architecture("small", **SHAPE, decoder_layers=3, vocab_size=4096)
-        return tiny_books(model, CausalLM(128), TrainedSubwords("byte_bpe", 4096), **PLAIN)
+        model = gpt2.architecture("small", **SHAPE, decoder_layers=3, vocab_size=1024)
+        return tiny_books(model, CausalLM(128), TrainedSubwords("byte_bpe", 1024), **PLAIN)
     text = Jsonl(("text/*.jsonl.gz",))
     return Run(
         model=gpt2.architecture(arg or "small", dtype="bfloat16"),

@@ -48,8 +48,8 @@ LENGTH = 2048
 def get_config(arg: str = "small") -> Run:
     """arg: small, medium, large, xl, 2.7b, 6.7b, 13b, 175b or tiny."""
     if arg == "tiny":
-        model = gpt3.architecture("small", **SHAPE, decoder_layers=3, vocab_size=4096)
-        return tiny_books(model, CausalLM(128), TrainedSubwords("byte_bpe", 4096), **PLAIN)
+        model = gpt3.architecture("small", **SHAPE, decoder_layers=3, vocab_size=1024)
+        return tiny_books(model, CausalLM(128), TrainedSubwords("byte_bpe", 1024), **PLAIN)
     model = gpt3.architecture(arg or "small", dtype="bfloat16", remat="full")
     peak, rows = PUBLISHED[arg or "small"]
     text = Jsonl(("text/*.jsonl.gz",))

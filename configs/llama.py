@@ -33,8 +33,8 @@ from t2t.training.schedule_config import Cosine
 def get_config(arg: str = "7b") -> Run:
     """arg: 7b, 13b, 65b or tiny."""
     if arg == "tiny":
-        model = llama.architecture("7b", **SHAPE, decoder_layers=3, vocab_size=4096)
-        return tiny_books(model, CausalLM(128), TrainedSubwords("byte_bpe", 4096), **PLAIN)
+        model = llama.architecture("7b", **SHAPE, decoder_layers=3, vocab_size=1024)
+        return tiny_books(model, CausalLM(128), TrainedSubwords("byte_bpe", 1024), **PLAIN)
     peak, steps = (1.5e-4, 350_000) if arg == "65b" else (3e-4, 250_000)
     text = Jsonl(("text/*.jsonl.gz",))
     return Run(

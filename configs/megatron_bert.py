@@ -37,11 +37,11 @@ def get_config(arg: str = "345m") -> Run:
     """arg: 345m, 1.3b, 3.9b or tiny."""
     objective = MaskedLM(unit=NGrams(3), pairs="sentence_order")
     if arg == "tiny":
-        model = megatron_bert.architecture("345m", **SHAPE, encoder_layers=3, vocab_size=4096)
+        model = megatron_bert.architecture("345m", **SHAPE, encoder_layers=3, vocab_size=1024)
         return tiny_books(
             model,
             dataclasses.replace(objective, length=128),
-            TrainedSubwords("wordpiece", 4096),
+            TrainedSubwords("wordpiece", 1024),
             **PLAIN,
         )
     text = Jsonl(("text/*.jsonl.gz",))

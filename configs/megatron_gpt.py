@@ -34,8 +34,8 @@ from t2t.training.schedule_config import Cosine
 def get_config(arg: str = "355m") -> Run:
     """arg: 355m, 2.5b, 8.3b, turing or tiny."""
     if arg == "tiny":
-        model = megatron_gpt.architecture("355m", **SHAPE, decoder_layers=3, vocab_size=4096)
-        return tiny_books(model, CausalLM(128), TrainedSubwords("byte_bpe", 4096), **PLAIN)
+        model = megatron_gpt.architecture("355m", **SHAPE, decoder_layers=3, vocab_size=1024)
+        return tiny_books(model, CausalLM(128), TrainedSubwords("byte_bpe", 1024), **PLAIN)
     text = Jsonl(("text/*.jsonl.gz",))
     return Run(
         model=megatron_gpt.architecture(arg or "355m", dtype="bfloat16"),

@@ -34,8 +34,8 @@ from t2t.training.schedule_config import Linear
 def get_config(arg: str = "base") -> Run:
     """arg: base, large or tiny."""
     if arg == "tiny":
-        model = roberta.architecture("base", **SHAPE, encoder_layers=3, vocab_size=4096)
-        return tiny_books(model, MaskedLM(128), TrainedSubwords("byte_bpe", 4096), **PLAIN)
+        model = roberta.architecture("base", **SHAPE, encoder_layers=3, vocab_size=1024)
+        return tiny_books(model, MaskedLM(128), TrainedSubwords("byte_bpe", 1024), **PLAIN)
     peak, warmup = (4e-4, 30_000) if arg == "large" else (6e-4, 24_000)
     text = Jsonl(("text/*.jsonl.gz",))
     return Run(

@@ -41,7 +41,7 @@ def get_config(arg: str = "base-8") -> Run:
         # Of 128 tokens an expert serves 40: 1.25 times an equal share.
         sparse = {"experts": 4, "expert_capacity": 40, "encoder_layers": 4, "decoder_layers": 2}
         model = switch.architecture("base-8", **{**SHAPE, **VOCABULARY, **sparse, **JITTER})
-        return tiny_books(model, SpanCorruption(inputs_length=128), TrainedSentencePiece(4000))
+        return tiny_books(model, SpanCorruption(inputs_length=128), TrainedSentencePiece(1000))
     text = Jsonl(("c4/en/*.json.gz",))
     return Run(
         model=switch.architecture(arg or "base-8", dropout=0.0, dtype="bfloat16", **JITTER),

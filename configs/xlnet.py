@@ -42,9 +42,9 @@ def get_config(arg: str = "base") -> Run:
     """arg: base, large or tiny."""
     if arg == "tiny":
         run = tiny_books(
-            xlnet.architecture("base", **SHAPE, encoder_layers=3, vocab_size=4096),
+            xlnet.architecture("base", **SHAPE, encoder_layers=3, vocab_size=1024),
             PermutationLM(128, memory=64),
-            TrainedSubwords("wordpiece", 4096),
+            TrainedSubwords("wordpiece", 1024),
             **PLAIN,
         )
         return dataclasses.replace(run, data=dataclasses.replace(run.data, order="streams"))
