@@ -32,7 +32,7 @@ def get_config(arg: str = "base") -> Run:
     """arg: small, base, large, xl, xxl or tiny."""
     if arg == "tiny":
         model = t5_1_1.architecture("base", **SHAPE, **STACKS, **VOCABULARY)
-        return tiny_books(model, PrefixLM(128), TrainedSentencePiece(1000))
+        return tiny_books(model, PrefixLM(128), TrainedSentencePiece(500))
     text = Jsonl(("c4/en/*.json.gz",))
     return Run(
         model=t5_1_1.architecture(arg or "base", dtype="bfloat16"),

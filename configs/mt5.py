@@ -34,7 +34,7 @@ def get_config(arg: str = "base") -> Run:
     """arg: small, base, large, xl, xxl or tiny."""
     if arg == "tiny":
         model = mt5.architecture("base", **SHAPE, **STACKS, **VOCABULARY)
-        return tiny_books(model, SpanCorruption(inputs_length=128), TrainedSentencePiece(1000))
+        return tiny_books(model, SpanCorruption(inputs_length=128), TrainedSentencePiece(500))
     text = Jsonl(("mc4/*.json.gz",))
     return Run(
         model=mt5.architecture(arg or "base", dtype="bfloat16"),

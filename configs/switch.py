@@ -27,7 +27,7 @@ from t2t.data.tokenizer_config import SentencePiece, TrainedSentencePiece
 from t2t.models.families import switch
 from t2t.objectives.config import SpanCorruption
 from t2t.run import Run
-from t2t.tiny_books import SHAPE, VOCABULARY, tiny_books
+from t2t.tiny_books import SHAPE, STEPS, VOCABULARY, tiny_books
 from t2t.training.config import Training
 from t2t.training.optimizer_config import Adafactor
 from t2t.training.schedule_config import InverseSquareRoot
@@ -41,7 +41,14 @@ def get_config(arg: str = "base-8") -> Run:
         # Of 128 tokens an expert serves 40: 1.25 times an equal share.
         sparse = {"experts": 4, "expert_capacity": 40, "encoder_layers": 4, "decoder_layers": 2}
         model = switch.architecture("base-8", **{**SHAPE, **VOCABULARY, **sparse, **JITTER})
-        return tiny_books(model, SpanCorruption(inputs_length=128), TrainedSentencePiece(1000))
+        # Each expert sees a part of the tokens: after as many steps as the others have, it is where its
+        # input-blind predictor is.
+        return tiny_books(
+            model,
+            SpanCorruption(inputs_length=128),
+            TrainedSentencePiece(500),
+            training=Training(steps=2 * STEPS),
+        )
     text = Jsonl(("c4/en/*.json.gz",))
     return Run(
         model=switch.architecture(arg or "base-8", dropout=0.0, dtype="bfloat16", **JITTER),

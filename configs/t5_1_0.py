@@ -37,7 +37,7 @@ def get_config(arg: str = "base") -> Run:
     """arg: small, base, large, 3b, 11b or tiny."""
     if arg == "tiny":
         model = t5.architecture("base", **SHAPE, **STACKS, **VOCABULARY)
-        return tiny_books(model, SpanCorruption(inputs_length=128), TrainedSentencePiece(1000))
+        return tiny_books(model, SpanCorruption(inputs_length=128), TrainedSentencePiece(500))
     text = Jsonl(("c4/en/*.json.gz",))
     return Run(
         model=t5.architecture(arg or "base", dtype="bfloat16"),

@@ -38,7 +38,7 @@ def get_config(arg: str = "2b-2b") -> Run:
     if arg == "tiny":
         narrow = {"kv_heads": 2, "window": 32}
         model = t5gemma.architecture("2b-2b", **SHAPE, **STACKS, **VOCABULARY, **narrow)
-        return tiny_books(model, PrefixLM(128), TrainedSentencePiece(1000), **PLAIN)
+        return tiny_books(model, PrefixLM(128), TrainedSentencePiece(500), **PLAIN)
     text = Jsonl(("c4/en/*.json.gz",))
     return Run(
         model=t5gemma.architecture(arg or "2b-2b", dtype="bfloat16", remat="full"),

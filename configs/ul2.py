@@ -37,7 +37,7 @@ def get_config(arg: str = "20b") -> Run:
     """arg: 20b or tiny."""
     if arg == "tiny":
         model = ul2.architecture("20b", **SHAPE, **STACKS, **VOCABULARY)
-        vocabulary = TrainedSentencePiece(1000, named=MODES)
+        vocabulary = TrainedSentencePiece(500, named=MODES)
         return tiny_books(model, UL2(inputs_length=128, targets_length=128), vocabulary)
     text = Jsonl(("c4/en/*.json.gz",))
     return Run(

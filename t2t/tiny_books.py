@@ -22,9 +22,9 @@ STEPS = 800
 # Fields of an architecture.
 SHAPE = {"d_model": 128, "heads": 4, "head_dim": 32, "d_ff": 256, "dropout": 0.0}
 STACKS = {"encoder_layers": 3, "decoder_layers": 3}
-# 1,000 pieces, sentinels and special tokens: so few that what stands beside a token says much about it
-# from the first hundred steps on. Of 4,000 pieces BERT and Switch did not learn it in 800 steps.
-VOCABULARY = {"vocab_size": 1152}
+# 500 pieces, sentinels and special tokens: so few that what stands beside a token says much about it from
+# the first hundred steps on. Of 1,000, T5 ended 0.05 nat under its baseline and Switch above it.
+VOCABULARY = {"vocab_size": 640}
 # Relative to each parameter's own size, so that one rate serves T5's large initial embeddings too.
 ADAM = AdamWScale()
 RATE = Cosine(peak=0.03, warmup_steps=50, final=1e-5)
