@@ -17,11 +17,10 @@ fine-tuned: MNLI 86.8 (base), 89.8 (large).
 
     t2t train --config=xlnet:tiny
 
-is done in minutes on two CPU cores, on the books of `../shared/data` with a vocabulary of its own.
-Expected: the closing line sets the held-out loss beside that of the best predictor that cannot see the
-input; `--config.objective.memory=0` is the same run without a memory, to compare it with. That a memory
-pays needs a trained model: after 500 steps of two layers of width 64 on rows of 32 tokens, far over that
-predictor's 5.947 still, the loss was 6.298 with 64 tokens remembered and 6.265 with none.
+is done in minutes on two CPU cores, on the books of `../shared/data` with a vocabulary of its own, in rows
+so short (16 tokens) that a memory of the 32 before them pays even in so small a model.
+Expected: a held-out loss of 4.01 where the best predictor that cannot see the input has 5.71; without
+the memory, `--config.objective.memory=0`, it is 4.05.
 """
 
 import dataclasses
@@ -43,11 +42,12 @@ def get_config(arg: str = "base") -> Run:
     if arg == "tiny":
         run = tiny_books(
             xlnet.architecture("base", **SHAPE, encoder_layers=3, vocab_size=1024),
-            PermutationLM(128, memory=64),
+            PermutationLM(16, memory=32),
             TrainedSubwords("wordpiece", 1024),
             **PLAIN,
         )
-        return dataclasses.replace(run, data=dataclasses.replace(run.data, order="streams"))
+        data = dataclasses.replace(run.data, order="streams", batch_size=256)
+        return dataclasses.replace(run, data=data)
     text = Jsonl(("text/*.jsonl.gz",))
     return Run(
         model=xlnet.architecture(arg or "base", dtype="bfloat16"),
