@@ -17,11 +17,12 @@ from t2t.objectives.config import (
     ENCODER,
     ENCODER_DECODER,
     ErnieTasks,
+    ExtractiveSpans,
     MaskedLM,
     PermutationLM,
     TextToText,
 )
-from t2t.objectives.implementations import implementation, takes_token_marks
+from t2t.objectives.implementations import implementation, takes_segments
 from t2t.training.teacher_checks import check_teacher
 
 _FOR_TEXT = {ENCODER_DECODER: "SpanCorruption", DECODER: "CausalLM", ENCODER: "MaskedLM"}
@@ -68,10 +69,14 @@ def check_objective(run) -> None:
     _check_spans(run)
     if isinstance(run.objective, PermutationLM):
         _check_permutation(run)
-    _check_generator(run, kind)
+    if isinstance(run.objective, ExtractiveSpans):
+        _check_extractive(run)
+    else:
+        _check_generator(run, kind)
     check_teacher(run)
     for key, given in (("examples", run.evaluation.examples), ("tasks", run.evaluation.tasks)):
-        if given and run.model.head == "replaced":
+        tells = isinstance(run.objective, ExtractiveSpans)
+        if given and run.model.head == "replaced" and not tells:
             raise UserError(
                 f"config.evaluation.{key}: the model tells replaced tokens (config.model.head), not "
                 "the words of an answer"
@@ -88,6 +93,11 @@ def check_objective(run) -> None:
                     f"text of {kind} with its pairs or ranks; take TextToText (config.objective)"
                 )
             # A prepared store is not open yet: it will say what it holds.
+            if isinstance(run.objective, ExtractiveSpans) and not corpus.is_task:
+                raise UserError(
+                    f"config.data.{key}[{i}]: {corpus.name!r} is no task, and ExtractiveSpans "
+                    "(config.objective) takes questions with their contexts; take Task('squad')"
+                )
             if isinstance(run.objective, TextToText) and not (
                 corpus.is_task or isinstance(corpus.source, Prepared)
             ):
@@ -96,16 +106,36 @@ def check_objective(run) -> None:
                     f"(config.objective) takes the pairs of tasks; take {_FOR_TEXT[stacks]}, under "
                     "which text and tasks may stand side by side"
                 )
-    if all_tasks and not isinstance(run.objective, TextToText):
+    if all_tasks and not isinstance(run.objective, TextToText | ExtractiveSpans):
         raise UserError(
             f"config.objective: {kind} is for running text, and every corpus is a task; "
             "take TextToText"
         )
 
 
+def _check_extractive(run) -> None:
+    """Checks that a model has a logit for a start and one for an end, and rows one window each."""
+    if run.model.token_classes != 2:
+        raise UserError(
+            f"config.model.token_classes: {run.model.token_classes}, and ExtractiveSpans "
+            "(config.objective) needs 2, a start and an end; a head that the initial model lacks is drawn"
+        )
+    if run.data.order != "shuffled":
+        raise UserError(
+            f"config.data.order: {run.data.order!r}, and ExtractiveSpans (config.objective) has one "
+            "window a row; take 'shuffled'"
+        )
+    for key, given in (
+        ("config.training.label_smoothing", run.training.label_smoothing),
+        ("config.generator", run.generator),
+    ):
+        if given:
+            raise UserError(f"{key}: is not for ExtractiveSpans (config.objective); leave it out")
+
+
 def _check_spans(run) -> None:
     """Checks that units of external spans have text with spans."""
-    if not takes_token_marks(run.objective):
+    if not takes_segments(run.objective):
         return
     for key, corpora in all_corpora(run):
         for i, corpus in enumerate(corpora):

@@ -4,12 +4,15 @@ import dataclasses
 import os
 
 from t2t import recipes
+from t2t.data.config import Corpus, Data, Mixture
+from t2t.data.source_config import Task
 from t2t.data.tokenizer_config import Bytes, Tokenizer
 from t2t.data.tokenizers import load
 from t2t.data.vocabulary import Vocabulary
 from t2t.errors import UserError
 from t2t.models.architecture import Architecture
 from t2t.objectives.config import CausalLM, MaskedLM
+from t2t.objectives.extractive_config import for_positions
 from t2t.run import Run, check_vocabulary, load_saved
 
 
@@ -49,7 +52,10 @@ def published_run(
         )
     run = recipes.get_config(_recipe(arch, tokenizer), Run)
     run = dataclasses.replace(run, model=arch, tokenizer=tokenizer)
-    if not (arch.encoder_layers and arch.decoder_layers):
+    if arch.token_classes == 2:
+        data = Data(train=Mixture((Corpus("squad", Task("squad")),)))
+        run = dataclasses.replace(run, objective=for_positions(arch.positions), data=data)
+    elif not (arch.encoder_layers and arch.decoder_layers):
         run = dataclasses.replace(run, objective=_objective(run.objective, arch))
     check_vocabulary(run, vocabulary)
     return run

@@ -7,8 +7,9 @@ from t2t.data.config import Corpus, Data
 from t2t.data.corpus_rows import CorpusRows
 from t2t.data.pair_rows import PairRows, Pairs
 from t2t.data.token_store import PAIRS
+from t2t.data.window_rows import WindowedPairs
 from t2t.errors import UserError
-from t2t.objectives.config import Objective
+from t2t.objectives.config import ExtractiveSpans, Objective
 from t2t.objectives.implementations import (
     Posed,
     implementation,
@@ -42,7 +43,8 @@ def rows_of(
         return _pair_rows(corpus, store, of_pairs(objective), data, seed, cache, once)
     if isinstance(objective, Posed):
         raise UserError(
-            f"corpus {corpus.name!r}: TextToText takes pairs of a task, and this is running text"
+            f"corpus {corpus.name!r}: {type(objective).__name__} takes pairs of a task, and this is "
+            "running text"
         )
     implemented = implementation(objective)
     length = implemented.raw_length(objective)
@@ -94,7 +96,8 @@ def _pair_rows(
     first, last = (int(share * (store.num_documents // 2)) for share in corpus.documents)
     if first == last:
         raise UserError(f"corpus {corpus.name!r}: no example in the part {corpus.documents} of it")
-    pairs = Pairs(store, first, last, objective)
+    kind = WindowedPairs if isinstance(objective, ExtractiveSpans) else Pairs
+    pairs = kind(store, first, last, objective)
     capacity = implementation(objective).lengths(objective)
     if data.order != "packed":
         plan = pair_packing.one_a_row(pairs.sizes(), capacity)

@@ -106,6 +106,9 @@ def _example(samples, tokenizer, batch, row: int, segment: int) -> list[str]:
 
 def _predictions(batch: dict, row: int, segment: int) -> np.ndarray:
     """What is predicted of an example whose predictions stand at places of the encoder's row."""
+    if "places" not in batch:  # the span of a context; [CLS] where the window does not hold it
+        first, last = batch["targets"][row]
+        return batch["encoder"]["tokens"][row][first : last + 1]
     mine = batch["weights"][row] > 0
     segments = batch["encoder"].get("segments")
     if segments is not None:

@@ -48,6 +48,21 @@ class Pairs:
         inputs, targets = cut.sum(axis=0).tolist()
         return inputs, targets
 
+    def describe(self, plan: PairPlan) -> str:
+        """How many there are in a plan's rows and what is cut of them, in words."""
+        inputs, targets = self.truncated()
+        return (
+            f"{len(plan.pairs):,} examples, "
+            f"{'encoder' if self.objective.suits != DECODER else 'decoder'} "
+            f"{plan.encoder_fill:.2%} "
+            f"and targets {plan.targets_fill:.2%} filled; {inputs:,} inputs and {targets:,} targets "
+            "were too long and cut"
+        )
+
+    def pair_of(self, example: int) -> int:
+        """Returns which pair of the store an example is."""
+        return self.first + example
+
     def _cut(self, inputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return implementation(self.objective).cut(self.objective, inputs, targets)
 
@@ -59,7 +74,7 @@ class Pairs:
         lengths = self._stored()
         begin = int(self.store.offsets[2 * self.first])
         end = int(self.store.offsets[2 * self.last])
-        side = np.repeat(np.tile([0, 1], len(self)), lengths.reshape(-1))[:_SPELLING_SAMPLE]
+        side = np.repeat(np.tile([0, 1], len(lengths)), lengths.reshape(-1))[:_SPELLING_SAMPLE]
         is_unknown = self.store.read_flat(begin, min(end, begin + _SPELLING_SAMPLE)) == unknown
         for number, what in enumerate(("inputs", "targets")):
             found = is_unknown[side == number]
@@ -86,14 +101,7 @@ class PairRows(CorpusRows):
         return len(self.plan.rows) - 1
 
     def describe(self) -> str:
-        plan, (inputs, targets) = self.plan, self.pairs.truncated()
-        return (
-            f"{super().describe()} of {len(plan.pairs):,} examples, "
-            f"{'encoder' if self.pairs.objective.suits != DECODER else 'decoder'} "
-            f"{plan.encoder_fill:.2%} "
-            f"and targets {plan.targets_fill:.2%} filled; {inputs:,} inputs and {targets:,} targets "
-            "were too long and cut"
-        )
+        return f"{super().describe()} of {self.pairs.describe(self.plan)}"
 
     def locate(self, numbers: np.ndarray) -> Located:
         key = None if self.once else (self.seed, self.name)
@@ -103,4 +111,4 @@ class PairRows(CorpusRows):
 
     def number_of(self, number: int) -> int:
         """Returns which pair of the store is the one that `Located.number` tells apart."""
-        return self.pairs.first + int(self.plan.pairs[number % len(self.plan.pairs)])
+        return self.pairs.pair_of(int(self.plan.pairs[number % len(self.plan.pairs)]))

@@ -19,12 +19,14 @@ VERSION = 1
 class Pairs:
     """Input and target texts in a fixed order. `read()` begins them anew.
 
-    `fingerprint` covers every text: 32 hex digits.
+    `fingerprint` covers every text: 32 hex digits. answered: the second of each is a context that
+    knows where its answer stands (t2t.data.answer_marks).
     """
 
     name: str
     read: Callable[[], Iterable[tuple[str, str]]]
     fingerprint: str
+    answered: bool = False
 
     def texts(self) -> Iterator[str]:
         """The texts as a store holds them: documents 2i and 2i + 1 are input and target i."""
@@ -32,7 +34,7 @@ class Pairs:
             yield from pair
 
 
-def of(name: str, read: Callable[[], Iterable[tuple[str, str]]]) -> Pairs:
+def of(name: str, read: Callable[[], Iterable[tuple[str, str]]], answered: bool = False) -> Pairs:
     """Reads all pairs once, for the fingerprint.
 
     Raises UserError where there is none, or one holds what is no text.
@@ -48,6 +50,8 @@ def of(name: str, read: Callable[[], Iterable[tuple[str, str]]]) -> Pairs:
                     f"(\\u{ord(text[error.start]):04x}), which is no character"
                 ) from None
             digest.update(struct.pack("<q", len(encoded)) + encoded)
+        if answered:
+            digest.update(struct.pack("<qq", *pair[1].answer))
     if not count:
         raise UserError(f"{name}: holds no example")
-    return Pairs(name, read, digest.hexdigest()[:32])
+    return Pairs(name, read, digest.hexdigest()[:32], answered)

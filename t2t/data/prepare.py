@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from t2t.data import prepare_progress, sources, staging, store_assembly, token_store, tokenizers
+from t2t.data.answer_marks import answer_marks
 from t2t.data.pairs import Pairs
 from t2t.data.prepare_workers import Counts, Stopped, Workers
 from t2t.data.source_config import Jsonl, Prepared, Source
@@ -46,7 +47,7 @@ class _Job:
     share: tuple[float, float]
     piece_characters: int
     unit: int  # documents that stay together: the 2 of a pair, else 1
-    marked: bool  # whether tokens are stored with marks (see span_marks)
+    marked: bool  # whether tokens are stored with marks (see span_marks, of pairs answer_marks)
 
 
 # A shard with its number in the source: the number decides which share a document is in.
@@ -95,9 +96,10 @@ def _encode_piece(
     # that belongs to a pair.
     marks = [np.zeros([0], np.int32)]
     if job.marked:
-        found = job.tokenizer.encode_with_starts(texts)
+        found = job.tokenizer.encode_with_offsets(texts)
+        marks_of = answer_marks if job.unit > 1 else token_marks
         rows = [ids for ids, _ in found]
-        marks += [token_marks(text, at) for text, (_, at) in zip(texts, found, strict=True)]
+        marks += [marks_of(text, at) for text, (_, at) in zip(texts, found, strict=True)]
     else:
         rows = job.tokenizer.encode(texts)
     ids = [row for row in rows if row.size or job.unit > 1]
@@ -246,15 +248,15 @@ def prepare(
 
 def _prepare_staged(source, tokenizer, path, share, append_eos, workers, progress) -> dict:
     """All of `prepare` between the lock and the commit; returns the manifest's facts."""
-    marked = isinstance(source, Jsonl) and bool(source.spans)
-    if marked and not hasattr(tokenizer, "encode_with_starts"):
+    paired = isinstance(source, Pairs)
+    marked = source.answered if paired else isinstance(source, Jsonl) and bool(source.spans)
+    if marked and not hasattr(tokenizer, "encode_with_offsets"):
         raise UserError(
-            f"{_describe(source)}: tokens of this vocabulary are not told from characters, which spans "
-            "count; take Subwords or TrainedSubwords"
+            f"{_describe(source)}: tokens of this vocabulary are not told from characters, which "
+            f"{'answers' if paired else 'spans'} count; take Subwords or TrainedSubwords"
         )
     dtype = np.dtype("<u4") if marked else token_store.token_dtype(tokenizer.vocabulary.size)
     share = (float(share[0]), float(share[1]))
-    paired = isinstance(source, Pairs)
     unit = 2 if paired else 1
     job = _Job(path, tokenizer, dtype, append_eos, share, PIECE_CHARACTERS, unit, marked)
     shards = list(enumerate(sources.shards(source)))

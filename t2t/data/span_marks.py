@@ -51,8 +51,9 @@ def read_spans(text: str, value: Any, field: str) -> Segmented:
     return segmented(text, tuple(spans))
 
 
-def token_marks(text: str, starts: np.ndarray) -> np.ndarray:
-    """Returns the bits, int32 [T], of the tokens of a text that begin at characters starts [T]."""
+def token_marks(text: str, offsets: np.ndarray) -> np.ndarray:
+    """Returns the bits, int32 [T], of a text's tokens, which have its characters offsets [T, 2]."""
+    starts = offsets[:, 0]
     marks = np.zeros(len(starts), np.int32)
     if not len(starts):
         return marks

@@ -106,11 +106,14 @@ class SubwordTokenizer:
         found = self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
         return [np.array(one.ids, np.int32) for one in found]
 
-    def encode_with_starts(self, texts: Sequence[str]) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Ids of each text, and the character with which each token begins: int32 [T] both."""
+    def encode_with_offsets(self, texts: Sequence[str]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Ids of each text, int32 [T], and the characters of it [begin, end) that each token has, [T, 2].
+
+        A token that opens with the space before its word (byte-level BPE) has that space too.
+        """
         found = self.tokenizer.encode_batch(list(map(str, texts)), add_special_tokens=False)
         return [
-            (np.array(one.ids, np.int32), np.array([a for a, _ in one.offsets], np.int32))
+            (np.array(one.ids, np.int32), np.array(one.offsets, np.int32).reshape(-1, 2))
             for one in found
         ]
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from t2t.decoding.config import Greedy
 from t2t.decoding.decode import Decoder, decode
+from t2t.decoding.spans import tell_spans
 from t2t.models.architecture import DECODER, ENCODER
 from t2t.parallel.sharding import replicated
 from t2t.wiring.masked import at_places
@@ -30,7 +31,8 @@ def filled(text: str, answers: dict[int, str]) -> str:
 
 def shown_rows(decoder: Decoder, params, batch: dict, count: int) -> Iterator[str]:
     """Yields the beginnings of a batch's first rows with the model's words beside the true ones."""
-    of = {DECODER: continue_rows, ENCODER: tell_masks}
+    told = tell_masks if "places" in batch else tell_spans
+    of = {DECODER: continue_rows, ENCODER: told}
     return of.get(decoder.model.arch.stacks, fill_rows)(decoder, params, batch, count)
 
 

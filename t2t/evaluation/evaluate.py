@@ -7,6 +7,7 @@ import jax
 
 from t2t.decoding.decode import Decoder, decode_each
 from t2t.decoding.scoring import rank, score
+from t2t.decoding.spans import answer_passages
 from t2t.evaluation.config import Judging
 from t2t.evaluation.judgement import Line, Result, judge, line
 from t2t.evaluation.predictions import PredictionStore
@@ -171,6 +172,11 @@ def _predicted(
         return
     for first in range(0, len(indices), batch_size):
         part = indices[first : first + batch_size]
+        if prepared.spans is not None:
+            passages = [prepared.passages[i] for i in part]
+            told = answer_passages(decoder, params, prepared.spans, passages, batch_size)
+            yield [(i, one.text, one.log_probability) for i, one in zip(part, told, strict=True)]
+            continue
         if not prepared.ranked:
             yield [(index, "", None) for index in part]
             continue

@@ -29,7 +29,7 @@ def line(
         "target": example.target,
         "prediction": text,
         "truth": example.truth,
-        "value": prepared.task.read(text, example) if prepared.written else None,
+        "value": prepared.read(text, example) if prepared.written else None,
         "group": example.group,
         "classes": len(example.choices),
         "scores": scores,
@@ -87,6 +87,8 @@ def judge(prepared: Prepared, lines: Sequence[Line], resamples: int) -> Result:
 def _described(prepared: Prepared) -> str:
     if prepared.ranked:
         return "the likeliest choice"
+    if prepared.spans is not None:
+        return f"the likeliest span: {prepared.spans!r}"
     return repr(prepared.decoding) if prepared.decoding else "likelihood of the targets"
 
 

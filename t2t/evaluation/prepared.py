@@ -12,6 +12,7 @@ from t2t.data.tokenizers import Tokenizer
 from t2t.data.vocabulary import MASKING_ROLES, require_roles
 from t2t.decoding.config import Beam, Decoding, Greedy
 from t2t.decoding.prompts import input_row
+from t2t.decoding.spans import Passage
 from t2t.errors import UserError
 from t2t.evaluation.config import Judging
 from t2t.evaluation.metrics.catalog import metric
@@ -19,6 +20,7 @@ from t2t.evaluation.metrics.metric import Judged, Metric
 from t2t.evaluation.spelling import check_spelling
 from t2t.models.architecture import DECODER, ENCODER, ENCODER_DECODER, Architecture
 from t2t.objectives.cloze import ADDED
+from t2t.objectives.extractive_config import ExtractiveSpans
 from t2t.tasks.examples import examples
 from t2t.tasks.few_shot import with_shots
 from t2t.tasks.posing import before_answer, check_answerable
@@ -45,6 +47,9 @@ class Prepared(NamedTuple):
     metrics: dict[str, Metric]
     truncated: int  # inputs longer than allowed, cut at their end
     identity: str
+    # Where answers are spans: how they are looked for, and each example's question and context.
+    spans: ExtractiveSpans | None = None
+    passages: tuple[Passage, ...] = ()
 
     @property
     def name(self) -> str:
@@ -59,13 +64,22 @@ class Prepared(NamedTuple):
     @property
     def written(self) -> bool:
         """Whether there is an answer to read."""
-        return self.ranked or self.decoding is not None
+        return self.ranked or self.decoding is not None or self.spans is not None
+
+    def read(self, text: str, example: Example):
+        """What an answer is compared as; a part of a context is written as the truths are first."""
+        return self.task.read(text if self.spans is None else self.task.posed(text), example)
 
 
 def prepare(
-    task: Task, settings: Judging, tokenizer: Tokenizer, arch: Architecture | None = None
+    task: Task,
+    settings: Judging,
+    tokenizer: Tokenizer,
+    arch: Architecture | None = None,
+    spans: ExtractiveSpans | None = None,
 ) -> Prepared:
-    """Reads a task's examples and encodes them for a model; arch None: an encoder-decoder.
+    """Reads a task's examples and encodes them for a model; arch None: an encoder-decoder; spans: of
+    a model that points at them (see readings.py).
 
     A decoder alone is given the same texts, and its answers are the next words; an encoder alone
     chooses among the task's choices. Where a model has few positions, inputs are cut to them.
@@ -73,6 +87,10 @@ def prepare(
     judge the task, a prompt does not fit, the vocabulary cannot spell the task, or such a model
     cannot answer it.
     """
+    if spans is not None:
+        from t2t.evaluation.readings import prepare_readings
+
+        return prepare_readings(task, settings, tokenizer, arch, spans)
     stacks = ENCODER_DECODER if arch is None else arch.stacks
     if stacks == ENCODER:
         require_roles(tokenizer.vocabulary, MASKING_ROLES, "the model")
@@ -82,12 +100,7 @@ def prepare(
                     f"{task.name}: {key}={getattr(settings, key)} is for models that write, and this "
                     f"is {ENCODER}; leave it out"
                 )
-    metrics = {name: metric(name, task.name) for name in task.metrics}
-    split = settings.split or task.judged
-    found = list(examples(task, split, settings.data, settings.limit))
-    if not found:
-        raise UserError(f"{task.name}: the split {split!r} holds no example")
-    _try(task, found, metrics)
+    split, found, metrics = examples_and_metrics(task, settings)
     if settings.shots:
         pool = list(examples(task, "train", settings.data))
         found = list(with_shots(found, pool, settings.shots, settings.seed))
@@ -142,6 +155,19 @@ def prepare(
         truncated=len(too_long),
         identity=content_hash([task.name, split, settled, texts]),
     )
+
+
+def examples_and_metrics(
+    task: Task, settings: Judging
+) -> tuple[str, list[Example], dict[str, Metric]]:
+    """Returns (the split that is judged, its examples, the metrics that judge it, tried on some)."""
+    metrics = {name: metric(name, task.name) for name in task.metrics}
+    split = settings.split or task.judged
+    found = list(examples(task, split, settings.data, settings.limit))
+    if not found:
+        raise UserError(f"{task.name}: the split {split!r} holds no example")
+    _try(task, found, metrics)
+    return split, found, metrics
 
 
 def _try(task: Task, found: Sequence[Example], metrics: dict[str, Metric]) -> None:

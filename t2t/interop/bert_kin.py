@@ -43,6 +43,17 @@ _PAIR_HEADS = {
 }
 
 
+# A tensor of the head that tells masked tokens, which ...ForQuestionAnswering has not.
+_MASKED = {
+    **dict.fromkeys(("bert", "ernie", "megatron-bert"), "cls.predictions.transform.dense.weight"),
+    "roberta": "lm_head.dense.weight",
+    "albert": "predictions.dense.weight",
+    "distilbert": "vocab_transform.weight",
+    "electra": "generator_lm_head.bias",
+}
+_SPANS, _REPLACED = "qa_outputs.weight", "discriminator_predictions.dense.weight"
+
+
 def architecture(
     family: str, config: dict, tensors: dict[str, StoredTensor], where: str
 ) -> Architecture:
@@ -76,6 +87,10 @@ def architecture(
     pair = tensors.get(_PAIR_HEADS.get(family, ""))
     if pair is not None:
         axes["pair_classes"] = pair.shape[0]
+    if (spans := tensors.get(_SPANS)) is not None:
+        axes["token_classes"] = spans.shape[0]
+        if _MASKED[family] not in tensors:
+            axes |= {"head": "vocabulary", "vocabulary_bias": False}
     axes |= _own_axes(family, config, tensors, where, shape[1])
     arch = bert.encoder(*shape, **axes)
     arch.check(where)
@@ -96,7 +111,7 @@ def _own_axes(family: str, config: dict, tensors, where: str, d_model: int) -> d
         case "electra":
             width = config.get("embedding_size", 128)
             narrow = {"d_embedding": width if width != d_model else 0}
-            if "generator_lm_head.bias" in tensors:
+            if _MASKED[family] in tensors or (_SPANS in tensors and _REPLACED not in tensors):
                 return narrow
             return {**narrow, "head": "replaced", "vocabulary_bias": False}
         case "ernie":
@@ -110,6 +125,7 @@ def _own_axes(family: str, config: dict, tensors, where: str, d_model: int) -> d
 def config(family: str, arch: Architecture, dtype: str) -> dict:
     """Returns the content of config.json. Raises: UserError where their class has no such axis."""
     heads = "PreTraining" if arch.pair_classes or arch.head == "replaced" else "MaskedLM"
+    heads = "QuestionAnswering" if arch.token_classes == 2 else heads
     content: dict = {
         "architectures": [f"{_CLASSES[family]}For{heads}"],
         "model_type": family,
@@ -152,14 +168,23 @@ def config(family: str, arch: Architecture, dtype: str) -> dict:
     if family == "ernie":
         content |= {"use_task_id": bool(arch.task_types)}
         content |= {"task_type_vocab_size": arch.task_types or 3}
-    marks = {}
+    marks: dict = {}
+    if arch.token_classes == 2:
+        marks[_SPANS] = StoredTensor((2, arch.d_model), None, None)
     if arch.pair_classes:
         shape = (arch.pair_classes, arch.d_model)
         marks[_PAIR_HEADS.get(family, "")] = StoredTensor(shape, None, None)
-    if arch.head == "masked":
-        marks["generator_lm_head.bias"] = None
+    if arch.head != "vocabulary":
+        marks[_MASKED[family] if arch.head == "masked" else _REPLACED] = None
     same(arch, architecture(family, content, marks, "config.json"), family)
     return content
+
+
+def unread(arch: Architecture) -> tuple[str, ...]:
+    """Returns patterns of tensors that are of no use to a model of these axes: older files of
+    ...ForQuestionAnswering hold a pooler that nothing reads."""
+    points = arch.token_classes and not arch.pair_classes
+    return (r"\w+\.pooler(\.dense)?\.(weight|bias)",) if points else ()
 
 
 def copies(family: str, arch: Architecture) -> dict[str, str]:

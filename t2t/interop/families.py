@@ -37,6 +37,8 @@ class Family(NamedTuple):
     legacy: Mapping[str, tuple[str, ...]] = MappingProxyType({})  # name -> older names of it
     ignored: tuple[str, ...] = ()  # patterns of tensors that no network reads
     renames: tuple[tuple[str, str], ...] = ()  # (pattern in an older name, what stands there now)
+    # patterns of tensors that a network of these axes does not read
+    unread: Callable[[Architecture], tuple[str, ...]] = lambda arch: ()
 
 
 def _t5_kin(name: str) -> Family:
@@ -59,6 +61,7 @@ def _bert_kin(name: str) -> Family:
         copies=functools.partial(bert_kin.copies, name),
         ignored=bert_kin.IGNORED,
         renames=bert_kin.RENAMES,
+        unread=bert_kin.unread,
     )
 
 

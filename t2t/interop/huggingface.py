@@ -57,6 +57,7 @@ def open_directory(path: str, family: str = "", allow_pickle: bool = False) -> P
     tensors = _open_weights(path, allow_pickle)
     _take_legacy_names(tensors, known)
     arch = known.architecture(config, tensors, where)
+    _drop(tensors, known.unread(arch))
     _drop_copies(path, tensors, known, arch)
     leaves = leaves_of(known.weights(arch), tensors, arch, path, f"the {name} of its {CONFIG}")
     tokenizer = huggingface_tokenizer.find(path, config)
@@ -115,12 +116,16 @@ def _take_legacy_names(tensors: dict[str, StoredTensor], family: Family) -> None
     for pattern, now in family.renames:
         for name in [n for n in tensors if re.search(pattern, n)]:
             tensors[re.sub(pattern, now, name)] = tensors.pop(name)
-    for name in [n for n in tensors if any(re.fullmatch(p, n) for p in family.ignored)]:
-        del tensors[name]
+    _drop(tensors, family.ignored)
     for name, older in family.legacy.items():
         for old in older:
             if name not in tensors and old in tensors:
                 tensors[name] = tensors[old]
+
+
+def _drop(tensors: dict[str, StoredTensor], patterns: tuple[str, ...]) -> None:
+    for name in [n for n in tensors if any(re.fullmatch(p, n) for p in patterns)]:
+        del tensors[name]
 
 
 def _drop_copies(

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal, TypeAlias
 
 from t2t.errors import UserError
 from t2t.models.architecture import DECODER, ENCODER, ENCODER_DECODER
+from t2t.objectives.extractive_config import ExtractiveSpans
 
 ANY = "any stacks"
 
@@ -417,5 +418,13 @@ class ErnieTasks:
 
 
 Objective: TypeAlias = (
-    SpanCorruption | TextToText | PrefixLM | UL2 | CausalLM | MaskedLM | PermutationLM | ErnieTasks
+    SpanCorruption
+    | TextToText
+    | PrefixLM
+    | UL2
+    | CausalLM
+    | MaskedLM
+    | PermutationLM
+    | ErnieTasks
+    | ExtractiveSpans
 )

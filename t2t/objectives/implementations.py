@@ -3,7 +3,7 @@
 Every such module has `lengths`, `always_full` and `check_vocabulary`. Those that make their examples
 of running text have `raw_length`, `lengths_for` and `make_packed_batch` too (see
 span_corruption.py); those that take pairs (see text_to_text.py) have `cut`, `sizes` and
-`make_pairs_batch`.
+`make_pairs_batch`, or `windows` in the place of the former two.
 """
 
 from types import ModuleType
@@ -15,6 +15,7 @@ from t2t.objectives import (
     cloze,
     continuation,
     ernie_tasks,
+    extractive_spans,
     masked_lm,
     permutation_lm,
     prefix_lm,
@@ -31,6 +32,7 @@ from t2t.objectives.config import (
     Continuation,
     ErnieTasks,
     ExternalSpans,
+    ExtractiveSpans,
     MaskedLM,
     Objective,
     PermutationLM,
@@ -39,7 +41,7 @@ from t2t.objectives.config import (
     TextToText,
 )
 
-Posed = TextToText | Continuation | Cloze
+Posed = TextToText | Continuation | Cloze | ExtractiveSpans
 
 _MODULES: dict[type, ModuleType] = {
     SpanCorruption: span_corruption,
@@ -52,6 +54,7 @@ _MODULES: dict[type, ModuleType] = {
     MaskedLM: masked_lm,
     PermutationLM: permutation_lm,
     ErnieTasks: ernie_tasks,
+    ExtractiveSpans: extractive_spans,
 }
 
 
@@ -99,7 +102,17 @@ def has_stages(cfg: Objective) -> bool:
     return isinstance(cfg, ErnieTasks)
 
 
+def extractive(cfg: Objective) -> ExtractiveSpans | None:
+    """Returns `cfg` where answers are spans of a context; None: they are texts."""
+    return cfg if isinstance(cfg, ExtractiveSpans) else None
+
+
 def takes_token_marks(cfg: Objective) -> bool:
+    """Whether it asks what is said of each token: by a segmenter, or where an answer stands."""
+    return takes_segments(cfg) or isinstance(cfg, ExtractiveSpans)
+
+
+def takes_segments(cfg: Objective) -> bool:
     """Whether it asks what a segmenter said of each token (see t2t.data.span_marks)."""
     if isinstance(cfg, ErnieTasks):
         return True
@@ -148,6 +161,8 @@ def batch_shapes(cfg: Objective, rows: int, full: bool) -> dict:
         shapes["decoder"] = side(targets)
     if isinstance(cfg, ErnieTasks):
         return shapes | ernie_tasks.more_shapes(cfg, rows, shapes)
+    if isinstance(cfg, ExtractiveSpans):
+        shapes["encoder"]["types"] = ints(rows, inputs)
     if isinstance(cfg, MaskedLM | Cloze):
         shapes["places"] = shapes["targets"]
         if getattr(cfg, "pairs", "none") != "none":

@@ -8,8 +8,9 @@ HEADER = ("task", "suite", "splits", "lengths", "decoding", "models", "metrics",
 
 
 _MODELS = {
-    True: "any; an encoder alone finds the likeliest of the choices at masks behind the input",
-    False: "those with a decoder: the answers are free text, which an encoder alone cannot write",
+    "chosen": "any; an encoder alone finds the likeliest of the choices at masks behind the input",
+    "extractive": "any; an encoder alone points at the answer in the context (ExtractiveSpans)",
+    "": "those with a decoder: the answers are free text, which an encoder alone cannot write",
 }
 
 
@@ -23,6 +24,11 @@ def listing(tasks: Iterable[Task]) -> list[str]:
     ]
 
 
+def _for_encoders(task: Task) -> str:
+    """How an encoder alone answers: a key of _MODELS."""
+    return "chosen" if task.chosen else "extractive" if task.extractive else ""
+
+
 def _row(task: Task) -> tuple[str, ...]:
     files = [names[0] for layout in task.source.layouts for _, names in layout.files]
     sources = [f"TFDS {task.source.tfds}"] if task.source.tfds else []
@@ -33,7 +39,7 @@ def _row(task: Task) -> tuple[str, ...]:
         ",".join(task.splits),
         f"{task.inputs_length}/{task.targets_length}",
         _decoding(task),
-        "all" if task.chosen else "decoders",
+        "all" if _for_encoders(task) else "decoders",
         ",".join(task.metrics),
         "; ".join(sources),
     )
@@ -51,7 +57,7 @@ def described(task: Task) -> list[str]:
         f"splits: {', '.join(task.splits)}; judged: {task.judged}",
         f"lengths: {task.inputs_length} tokens in, {task.targets_length} out",
         f"decoding: {_decoding(task)}",
-        f"models: {_MODELS[task.chosen]}",
+        f"models: {_MODELS[_for_encoders(task)]}",
         f"metrics: {', '.join(task.metrics)}",
     ]
     if task.source.tfds:

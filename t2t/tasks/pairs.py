@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from t2t.data import pairs, source_config
+from t2t.data.answer_marks import answered
 from t2t.errors import UserError
-from t2t.models.architecture import ENCODER_DECODER
+from t2t.models.architecture import ENCODER, ENCODER_DECODER
 from t2t.tasks import catalog, own_task
 from t2t.tasks.examples import examples
 from t2t.tasks.posing import check_answerable
@@ -16,14 +17,14 @@ def task_of(source: source_config.Task) -> Task:
     return own_task.task_of(source.own, "own") if source.own else catalog.find(source.name)
 
 
-def check(source: source_config.Task, stacks: str = ENCODER_DECODER) -> None:
+def check(source: source_config.Task, stacks: str = ENCODER_DECODER, spans: bool = False) -> None:
     """Reads a first example. Raises UserError for a task, split or file that is not there, or a task
-    that a model of these stacks cannot answer."""
+    that a model of these stacks, or one that points at `spans`, cannot answer."""
     task = task_of(source)
     first = next(_labelled(task, source), None)
     if first is None:
         raise UserError(f"{_named(task, source)}: holds no example")
-    check_answerable(task.name, (first,), stacks)
+    check_answerable(task.name, (first,), stacks, spans)
 
 
 def open_pairs(source: source_config.Task, before: str = "") -> pairs.Pairs:
@@ -37,6 +38,23 @@ def open_pairs(source: source_config.Task, before: str = "") -> pairs.Pairs:
         return ((one.input, before + one.target) for one in _labelled(task, source))
 
     return pairs.of(_named(task, source), read)
+
+
+def open_readings(source: source_config.Task) -> pairs.Pairs:
+    """The questions of a task's split and their contexts, which know where the answer stands.
+
+    A question whose answer its context does not hold is left out (as run_squad.py does).
+    Raises UserError as `open_pairs`, and for a task whose answers are no parts of a context.
+    """
+    task = task_of(source)
+
+    def read() -> Iterator[tuple[str, str]]:
+        for one in _labelled(task, source):
+            check_answerable(task.name, (one,), ENCODER, spans=True)
+            if one.reading.answer is not None:
+                yield one.reading.question, answered(one.reading.context, one.reading.answer)
+
+    return pairs.of(_named(task, source), read, answered=True)
 
 
 def _named(task: Task, source: source_config.Task) -> str:

@@ -4,6 +4,8 @@ An encoder-decoder is given inputs and targets as they are. A decoder alone goes
 an encoder alone finds the answer at masks behind it: for both the answer is the next words of a text,
 so a space stands before it. After a prompt of solved examples (few_shot.py), each of which has its
 answer in a line of its own, a decoder alone begins that line.
+
+An encoder alone that points at spans (ExtractiveSpans) is given question and context as published.
 """
 
 from collections.abc import Sequence
@@ -20,10 +22,21 @@ def before_answer(stacks: str, shots: int = 0) -> tuple[str, str]:
     return ("\n", "") if shots and stacks == DECODER else ("", " ")
 
 
-def check_answerable(name: str, examples: Sequence[Example], stacks: str) -> None:
-    """Raises UserError where a model of these stacks cannot answer: an encoder alone writes no text."""
+def check_answerable(
+    name: str, examples: Sequence[Example], stacks: str, spans: bool = False
+) -> None:
+    """Raises UserError where a model of these stacks cannot answer: an encoder alone writes no text, and
+    one that points at `spans` needs a context that holds them."""
+    if spans:
+        if not all(example.reading for example in examples):
+            raise UserError(
+                f"{name}: its answers are no parts of a context, which ExtractiveSpans "
+                "(config.objective) points at; take squad, or TextToText for a task with choices"
+            )
+        return
     if stacks == ENCODER and not all(example.choices for example in examples):
         raise UserError(
             f"{name}: its answers are free text, and the model is {ENCODER}, which chooses among "
-            "given words; take a model with a decoder, or a task with choices"
+            "given words; take a model with a decoder, or a task with choices (of squad an encoder "
+            "points at the answer: objective ExtractiveSpans, --config=finetune:squad:FROM)"
         )

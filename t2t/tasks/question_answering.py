@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 from t2t.data import files
 from t2t.errors import UserError
-from t2t.tasks.fields import text, texts
+from t2t.tasks.fields import integer, text, texts
 from t2t.tasks.published_files import entries, every, flattened, jsonl
-from t2t.tasks.task import Example, Layout, Placed, Record, Source, Task, text_answer
+from t2t.tasks.task import Example, Layout, Placed, Reading, Record, Source, Task, text_answer
 
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 _SPACE = re.compile(r"[\t\n\f\r ]+")
@@ -46,7 +46,19 @@ def squad_example(record: Record, split: str) -> Iterable[Example]:
     answers = _squad_answers(record)
     question, context = (pad_punctuation(text(record, name)) for name in ("question", "context"))
     shown = _joined("question:", question, "context:", context)
-    yield Example(shown, answers[0], answers, id=(record["id"],))
+    yield Example(shown, answers[0], answers, id=(record["id"],), reading=_squad_reading(record))
+
+
+def _squad_reading(record: Record) -> Reading:
+    """The record as published, with the place of the first answer: the one that is told where it is
+    true, else the first at which the context holds the answer."""
+    question, context = (text(record, name) for name in ("question", "context"))
+    answer = texts(record, "answers/text")[0]
+    told = record.get("answers/answer_start")
+    begin = integer({"answers/answer_start": told[0]}, "answers/answer_start") if told else -1
+    if begin < 0 or not answer or context[begin : begin + len(answer)] != answer:
+        begin = context.find(answer) if answer else -1
+    return Reading(question, context, None if begin < 0 else (begin, begin + len(answer)))
 
 
 def squad_context_free_example(record: Record, split: str) -> Iterable[Example]:
@@ -65,6 +77,9 @@ def squad_questions(article: Record) -> Iterator[Record]:
                 "question": qa["question"],
                 "context": paragraph["context"],
                 "answers/text": [answer["text"] for answer in qa["answers"]],
+                "answers/answer_start": [
+                    answer.get("answer_start", -1) for answer in qa["answers"]
+                ],
             }
 
 
@@ -85,7 +100,9 @@ def squad_prompts(path: str) -> Iterator[Placed]:
         yield place, {"id": record.get("id"), **found.groupdict(), "answers/text": answers}
 
 
-def _squad(name: str, examples: Callable[[Record, str], Iterable[Example]]) -> Task:
+def _squad(
+    name: str, examples: Callable[[Record, str], Iterable[Example]], extractive: bool = False
+) -> Task:
     published = functools.partial(entries, key="data")
     return Task(
         name=name,
@@ -106,6 +123,8 @@ def _squad(name: str, examples: Callable[[Record, str], Iterable[Example]]) -> T
         read=text_answer,
         metrics=("squad",),
         targets_length=97,
+        extractive=extractive,
+        posed=pad_punctuation,
     )
 
 
@@ -239,7 +258,7 @@ def _trivia(name: str, tfds: str, examples, kinds: tuple[tuple[str, ...], ...], 
 _WIKIPEDIA, _WEB = "qa/wikipedia", "qa/web"
 
 TASKS: tuple[Task, ...] = (
-    _squad("squad", squad_example),
+    _squad("squad", squad_example, extractive=True),
     _squad("squad_context_free", squad_context_free_example),
     _trivia(
         "trivia_qa",

@@ -15,6 +15,19 @@ Placed: TypeAlias = tuple[str, Record]
 
 
 @dataclass(frozen=True)
+class Reading:
+    """A question about a context, both as published, for models that point at the answer.
+
+    answer: the characters [begin, end) of the context that are the target; None: it is not there, or
+    the split has no labels.
+    """
+
+    question: str
+    context: str
+    answer: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
 class Example:
     """One input and its target, as text.
 
@@ -22,7 +35,7 @@ class Example:
     None where the split has no labels. group: examples that are judged together share it (all
     answers of one MultiRC question). id: the example's number or numbers in its benchmark; where it
     has none, the number of its record from 0. choices: the only possible targets, where they are
-    given.
+    given. reading: the same as a question over a context, where the answer is a part of one.
     """
 
     input: str
@@ -31,6 +44,7 @@ class Example:
     group: tuple = ()
     id: tuple = ()
     choices: tuple[str, ...] = ()
+    reading: Reading | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +97,8 @@ class Task:
     prediction is no valid answer. metrics: names in t2t.evaluation.metrics.catalog, or a user's
     `module:function`. Lengths are in tokens, end of sequence included. judged: the split that is
     judged by default. chosen: whether every example has choices. goes_on: whether a text does not
-    end with its target, so that a decoder alone is not asked whether it does.
+    end with its target, so that a decoder alone is not asked whether it does. extractive: whether
+    every example has a reading. posed: how a part of its context is written among the truths.
     """
 
     name: str
@@ -99,6 +114,8 @@ class Task:
     decoding: DecodingDefaults = GREEDY
     chosen: bool = False
     goes_on: bool = False
+    extractive: bool = False
+    posed: Callable[[str], str] = str
 
 
 def text_answer(prediction: str, example: Example) -> str:

@@ -21,19 +21,31 @@ def initial_parameters(
     """Returns (parameters, what every checkpoint of the run records of where they came from).
 
     wanted: the model's parameters as ShapeDtypeStructs with shardings. Arrays are read straight
-    onto the mesh and cast leaf by leaf.
+    onto the mesh and cast leaf by leaf. A head of tokens (token_head) that is not there yet is left
+    out: whoever begins a run draws what is not given.
     Raises: UserError naming every leaf that is missing there, of another shape, or not wanted;
     Failure where no checkpoint is sound.
     """
     match initial:
         case FromRun(path, step):
+            theirs = manifest_of(path, step)["record"]["config"]["model"]
+            wanted = _without_new(wanted, theirs.get("token_classes", 0) > 0, say)
             found, params = read_parameters(path, step, wanted, say)
             say(f"begins with the parameters of {path}, step {found}")
             return params, {"path": path, "step": found}
         case FromHuggingFace() | FromT5X():
             published = open_initial(initial)
+            wanted = _without_new(wanted, published.arch.token_classes > 0, say)
             say(f"begins with the parameters of {published.where}")
             return parameters(published.leaves, wanted), {"path": published.where}
+
+
+def _without_new(wanted: dict, there: bool, say: Callable[[str], None]) -> dict:
+    """Returns what is wanted of a model; there: whether it has a head of tokens."""
+    if there or "token_head" not in wanted:
+        return wanted
+    say("the head that points at answers is new: drawn at random")
+    return {name: part for name, part in wanted.items() if name != "token_head"}
 
 
 def open_initial(initial: FromHuggingFace | FromT5X, key: str = "config.initial") -> Published:

@@ -16,8 +16,8 @@ from t2t.data.vocabulary import piece_marks
 from t2t.errors import UserError
 from t2t.interop import huggingface
 from t2t.monitoring.compile_cache import cache_root
-from t2t.objectives.implementations import takes_marks, takes_token_marks
-from t2t.tasks.pairs import open_pairs
+from t2t.objectives.implementations import extractive, takes_marks, takes_token_marks
+from t2t.tasks.pairs import open_pairs, open_readings
 from t2t.tasks.posing import before_answer
 from t2t.training.checkpoint_reading import steps_in
 
@@ -70,11 +70,12 @@ def open_inputs(
         check(tokenizer.vocabulary)
     stores: dict = {}
     before = before_answer(run.model.stacks)[1]
+    spans = extractive(run.objective) is not None
 
     def store(corpus):
         if corpus.source not in stores:
             stores[corpus.source] = prepare.ensure(
-                cache_folder(run), opened(corpus.source, before), tokenizer, workers=workers
+                cache_folder(run), opened(corpus.source, before, spans), tokenizer, workers=workers
             )
         if takes_token_marks(run.objective) and not stores[corpus.source].marked:
             raise UserError(
@@ -110,10 +111,14 @@ def source_of(run) -> str:
     return begun or ("" if run.teacher is None else run.teacher.source.path)
 
 
-def opened(source: source_config.Source, before: str = "") -> source_config.Source | Pairs:
+def opened(
+    source: source_config.Source, before: str = "", spans: bool = False
+) -> source_config.Source | Pairs:
     """Opens a task, which the data room cannot: tasks are made of its readers. `before` stands before
-    each of its targets."""
-    return open_pairs(source, before) if isinstance(source, source_config.Task) else source
+    each of its targets; spans: as questions over contexts."""
+    if not isinstance(source, source_config.Task):
+        return source
+    return open_readings(source) if spans else open_pairs(source, before)
 
 
 def open_tokenizer(run, say: Callable[[str], None], workdir: str = "") -> tokenizers.Tokenizer:

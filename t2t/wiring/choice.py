@@ -6,10 +6,17 @@ from jax.sharding import Mesh
 
 from t2t.models.architecture import ENCODER, Architecture
 from t2t.models.transformer import Model, common_units
-from t2t.objectives.config import ErnieTasks, MaskedLM, PermutationLM, TextToText
+from t2t.objectives.config import (
+    ErnieTasks,
+    ExtractiveSpans,
+    MaskedLM,
+    PermutationLM,
+    TextToText,
+)
 from t2t.objectives.implementations import memory_of
 from t2t.vocabulary_loss import Chunks
 from t2t.wiring import (
+    extractive,
     generator_discriminator,
     masked,
     multi_task,
@@ -74,6 +81,8 @@ def loss_functions(run, model: Model, mesh: Mesh | None = None) -> tuple[Callabl
             return permuted.loss_function(model, *terms, *remembers), permuted.loss_function(
                 model, 0.0, 0.0, *remembers
             )
+        case ExtractiveSpans():
+            return tuple(extractive.loss_function(model, z) for z in (run.training.z_loss, 0.0))
         case TextToText() if model.arch.stacks == ENCODER:
             return masked.loss_function(model, *terms, chunks=chunks), masked.loss_function(
                 model, 0.0, 0.0, chunks=chunks

@@ -51,6 +51,15 @@ CASES = {
         1e-12,
     ),
     "megatron bert": ("MegatronBertForPreTraining", COMMON, 1e-12),
+    "bert spans": ("BertForQuestionAnswering", COMMON, 1e-12),
+    "roberta spans": ("RobertaForQuestionAnswering", {**COMMON, "type_vocab_size": 1}, 1e-12),
+    "albert spans": ("AlbertForQuestionAnswering", {**COMMON, "embedding_size": 16}, 1e-12),
+    "distilbert spans": (
+        "DistilBertForQuestionAnswering",
+        {**DISTIL, "max_position_embeddings": 160},
+        1e-12,
+    ),
+    "electra spans": ("ElectraForQuestionAnswering", {**COMMON, "embedding_size": 16}, 1e-12),
 }
 
 
@@ -114,6 +123,8 @@ def theirs(name: str, model) -> list[np.ndarray]:
         given["task_type_ids"] = tokens % 3
     with torch.no_grad():
         found = model(**{k: torch.as_tensor(np.asarray(v, np.int64)) for k, v in given.items()})
+    if "start_logits" in found:
+        return [np.stack([found.start_logits.numpy(), found.end_logits.numpy()], axis=-1)]
     if "prediction_logits" not in found:
         return [found.logits.numpy()]
     pair = found.sop_logits if "sop_logits" in found else found.seq_relationship_logits
@@ -142,6 +153,8 @@ def ours(name: str, folder, layers: str = "unroll") -> list[np.ndarray]:
         @jax.jit
         def run(params, batch):
             hidden, _, _ = model.forward(params, batch)
+            if arch.token_classes:
+                return [model.token_logits(params, hidden)]
             if arch.head == "replaced":
                 return [model.replaced_logits(params, hidden)]
             logits = [model.logits(params, hidden)[..., :100]]

@@ -28,14 +28,16 @@ def architecture(size: str, **changes) -> Architecture:
 
 
 def huggingface_weights(arch: Architecture) -> list[PublishedWeight]:
-    """All tensors of AlbertForPreTraining (or ForMaskedLM), without tied copies."""
+    """All tensors of AlbertForPreTraining (or ForMaskedLM, ForQuestionAnswering), without copies."""
     weights = [
         *bert.embeddings("albert", arch),
         *affine("albert.encoder.embedding_hidden_mapping_in", ("embedding_projection",)),
-        *affine("predictions.dense", ("masked_head", "dense")),
-        *normed("predictions.LayerNorm", ("masked_head", "norm")),
-        PublishedWeight("predictions.bias", ("vocabulary_bias", "bias")),
+        *bert.span_head(arch),
     ]
+    if arch.head == "masked":
+        weights += affine("predictions.dense", ("masked_head", "dense"))
+        weights += normed("predictions.LayerNorm", ("masked_head", "norm"))
+        weights.append(PublishedWeight("predictions.bias", ("vocabulary_bias", "bias")))
     parts = {
         "attention.query": ("self_attention", "query"),
         "attention.key": ("self_attention", "key"),

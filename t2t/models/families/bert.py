@@ -67,7 +67,7 @@ def encoder(layers: int, d_model: int, heads: int, /, **changes) -> Architecture
 
 
 def huggingface_weights(arch: Architecture) -> list[PublishedWeight]:
-    """All tensors of BertForPreTraining (or ForMaskedLM), without tied copies."""
+    """All tensors of BertForPreTraining (or ForMaskedLM, ForQuestionAnswering), without tied copies."""
     return [*embeddings("bert", arch), *layers("bert", arch), *heads("bert", arch)]
 
 
@@ -106,13 +106,18 @@ def layer(
 
 
 def heads(prefix: str, arch: Architecture) -> list[PublishedWeight]:
-    """The masked head and, where there is one, the pair's."""
-    found = [
-        *affine("cls.predictions.transform.dense", ("masked_head", "dense")),
-        *normed("cls.predictions.transform.LayerNorm", ("masked_head", "norm")),
-        PublishedWeight("cls.predictions.bias", ("vocabulary_bias", "bias")),
-    ]
+    """The masked head, the pair's and the one that points at answers, where there are such."""
+    found = span_head(arch)
+    if arch.head == "masked":
+        found += affine("cls.predictions.transform.dense", ("masked_head", "dense"))
+        found += normed("cls.predictions.transform.LayerNorm", ("masked_head", "norm"))
+        found.append(PublishedWeight("cls.predictions.bias", ("vocabulary_bias", "bias")))
     if arch.pair_classes:
         found += affine(f"{prefix}.pooler.dense", ("pair_head", "pooler"))
         found += affine("cls.seq_relationship", ("pair_head", "classifier"))
     return found
+
+
+def span_head(arch: Architecture) -> list[PublishedWeight]:
+    """The head of ...ForQuestionAnswering, a logit of a start and one of an end, where there is one."""
+    return affine("qa_outputs", ("token_head",)) if arch.token_classes == 2 else []

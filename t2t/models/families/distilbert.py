@@ -16,13 +16,12 @@ def architecture(size: str, **changes) -> Architecture:
 
 
 def huggingface_weights(arch: Architecture) -> list[PublishedWeight]:
-    """All tensors of DistilBertForMaskedLM, without tied copies."""
-    weights = [
-        *bert.embeddings("distilbert", arch),
-        *affine("vocab_transform", ("masked_head", "dense")),
-        *normed("vocab_layer_norm", ("masked_head", "norm")),
-        PublishedWeight("vocab_projector.bias", ("vocabulary_bias", "bias")),
-    ]
+    """All tensors of DistilBertForMaskedLM (or ForQuestionAnswering), without tied copies."""
+    weights = [*bert.embeddings("distilbert", arch), *bert.span_head(arch)]
+    if arch.head == "masked":
+        weights += affine("vocab_transform", ("masked_head", "dense"))
+        weights += normed("vocab_layer_norm", ("masked_head", "norm"))
+        weights.append(PublishedWeight("vocab_projector.bias", ("vocabulary_bias", "bias")))
     parts = {
         "attention.q_lin": ("self_attention", "query"),
         "attention.k_lin": ("self_attention", "key"),

@@ -34,15 +34,16 @@ def generator(size: str, **changes) -> Architecture:
 
 
 def huggingface_weights(arch: Architecture) -> list[PublishedWeight]:
-    """All tensors of ElectraForPreTraining, or of ElectraForMaskedLM, without tied copies."""
+    """All tensors of ElectraForPreTraining, ForMaskedLM or ForQuestionAnswering, without tied copies."""
     weights = [*bert.embeddings("electra", arch), *bert.layers("electra", arch)]
+    weights += bert.span_head(arch)
     if arch.d_embedding:
         weights += affine("electra.embeddings_project", ("embedding_projection",))
     if arch.head == "replaced":
         weights += affine("discriminator_predictions.dense", ("replaced_head", "dense"))
         weights += affine("discriminator_predictions.dense_prediction", ("replaced_head", "logit"))
-        return weights
-    weights += affine("generator_predictions.dense", ("masked_head", "dense"))
-    weights += normed("generator_predictions.LayerNorm", ("masked_head", "norm"))
-    weights.append(PublishedWeight("generator_lm_head.bias", ("vocabulary_bias", "bias")))
+    if arch.head == "masked":
+        weights += affine("generator_predictions.dense", ("masked_head", "dense"))
+        weights += normed("generator_predictions.LayerNorm", ("masked_head", "norm"))
+        weights.append(PublishedWeight("generator_lm_head.bias", ("vocabulary_bias", "bias")))
     return weights

@@ -23,11 +23,10 @@ def architecture(size: str, **changes) -> Architecture:
 
 
 def huggingface_weights(arch: Architecture) -> list[PublishedWeight]:
-    """All tensors of RobertaForMaskedLM, without tied copies."""
-    return [
-        *bert.embeddings("roberta", arch),
-        *bert.layers("roberta", arch),
-        *affine("lm_head.dense", ("masked_head", "dense")),
-        *normed("lm_head.layer_norm", ("masked_head", "norm")),
-        PublishedWeight("lm_head.bias", ("vocabulary_bias", "bias")),
-    ]
+    """All tensors of RobertaForMaskedLM (or ForQuestionAnswering), without tied copies."""
+    weights = [*bert.embeddings("roberta", arch), *bert.layers("roberta", arch)]
+    if arch.head == "masked":
+        weights += affine("lm_head.dense", ("masked_head", "dense"))
+        weights += normed("lm_head.layer_norm", ("masked_head", "norm"))
+        weights.append(PublishedWeight("lm_head.bias", ("vocabulary_bias", "bias")))
+    return weights + bert.span_head(arch)
