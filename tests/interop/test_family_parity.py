@@ -240,6 +240,20 @@ def test_older_names_are_read(saved, tmp_path):
         )
 
 
+def test_a_pooler_that_nothing_reads_is_passed_over(saved, tmp_path):
+    """Older files of BertForQuestionAnswering hold BERT's; those of pre-training need theirs."""
+    from safetensors.numpy import load_file, save_file
+
+    _, folder = saved("bert spans")
+    tensors = load_file(folder / "model.safetensors")
+    tensors["bert.pooler.dense.weight"] = np.ones((32, 32), np.float32)
+    tensors["bert.pooler.dense.bias"] = np.ones(32, np.float32)
+    save_file(tensors, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text((folder / "config.json").read_text())
+    one, other = ours("bert spans", tmp_path), ours("bert spans", folder)
+    assert np.array_equal(one[0], other[0])
+
+
 WRONG = [
     ("gpt2", {"scale_attn_weights": False}, "scale_attn_weights is False; t2t computes True only"),
     ("gpt2", {"n_layer": 4}, "missing: transformer.h.3.ln_1.weight"),
