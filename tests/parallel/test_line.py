@@ -224,7 +224,9 @@ def test_a_device_error_waits_for_the_host_that_brought_it_about():
 def test_a_hang_says_where_everyone_is():
     hosts = Hosts(2).joined()
     hosts.lines[0].phase, hosts.lines[1].phase = "step 8", "step 8: waiting for data"
-    time.sleep(1.2)  # a beat
+    heard = time.monotonic() + 30
+    while "start" in hosts.lines[0].hub._where() and time.monotonic() < heard:
+        time.sleep(0.05)  # a beat of each, however busy the machine
     threading.Thread(target=hosts.lines[0].fail, args=("too long", "hang", 1)).start()
     line, *_ = hosts.wait_ended((0, 1))
     assert line.endswith("too long; hosts are in: 'step 8': 0; 'step 8: waiting for data': 1")
