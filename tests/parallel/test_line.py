@@ -57,6 +57,13 @@ class Hosts:
         return found.pop()
 
 
+def wait_heard(hosts: Hosts, seconds=30.0) -> None:
+    """Waits for a beat of each host with the phase it is in, however busy the machine."""
+    end = time.monotonic() + seconds
+    while "'start'" in hosts.lines[0].hub._where() and time.monotonic() < end:
+        time.sleep(0.05)
+
+
 def on_all(hosts: Hosts, call) -> dict[int, object]:
     """Calls call(line) for every host at once; returns the results."""
     results = {}
@@ -110,7 +117,7 @@ def test_a_connection_that_closes_ends_all_at_once(gone):
     hosts = Hosts(3).joined()
     for line in hosts.lines.values():
         line.phase = "step 7"
-    time.sleep(1.2)  # a beat
+    wait_heard(hosts)
     begun = time.monotonic()
     if gone == 0:  # the whole process, hub and all
         hub = hosts.lines[0].hub
@@ -224,9 +231,7 @@ def test_a_device_error_waits_for_the_host_that_brought_it_about():
 def test_a_hang_says_where_everyone_is():
     hosts = Hosts(2).joined()
     hosts.lines[0].phase, hosts.lines[1].phase = "step 8", "step 8: waiting for data"
-    heard = time.monotonic() + 30
-    while "start" in hosts.lines[0].hub._where() and time.monotonic() < heard:
-        time.sleep(0.05)  # a beat of each, however busy the machine
+    wait_heard(hosts)
     threading.Thread(target=hosts.lines[0].fail, args=("too long", "hang", 1)).start()
     line, *_ = hosts.wait_ended((0, 1))
     assert line.endswith("too long; hosts are in: 'step 8': 0; 'step 8: waiting for data': 1")
