@@ -94,7 +94,7 @@ def vocabulary_logits(network: nnx.Module, hidden: jax.Array) -> jax.Array:
         hidden = network.masked_head(hidden)
         if hidden.ndim == 3:
             # Left to itself the partitioner splits this width as the head's kernel is split, and its
-            # gradients on 2x2x2 devices are wrong (jax 0.11; openxla/xla#40034 looks alike).
+            # gradients on 2x2x2 devices are wrong (jax 0.10.2; openxla/xla#40034 looks alike).
             hidden = network.constrain(hidden, ("batch", "length", "embed"))
     if arch.scaled_logits:
         hidden = hidden * arch.d_model**-0.5

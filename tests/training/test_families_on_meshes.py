@@ -6,29 +6,17 @@ import os
 import subprocess
 import sys
 
-import jax
 import numpy as np
 import pytest
 
 from benchmarks import book_spans
+from benchmarks.families import FAMILIES
 from t2t import run as runs
 from t2t.cli import main
-from t2t.models.partition import TEACHER
-from t2t.models.transformer import build
-from t2t.parallel import mesh as meshes
-from t2t.parallel import sharding
-from t2t.parallel.mesh_config import Mesh
-from t2t.parallel.sharded_attention import sharded_attention
-from t2t.training.inputs import open_inputs
-from t2t.training.leaf_names import named_leaves
-from t2t.training.step import accumulated
-from t2t.wiring.choice import first_carry, wired
+from tests.mesh_gradients import check_gradients
 
 pytestmark = pytest.mark.slow
 
-FAMILIES = ("t5_1_0", "t5_1_1", "mt5", "umt5", "byt5", "ul2", "lm_adapt", "switch", "t5gemma")
-FAMILIES += ("bert", "roberta", "albert", "megatron_bert", "electra", "distilbert", "xlnet")
-FAMILIES += ("ernie", "ernie2", "gpt2", "gpt3", "megatron_gpt", "llama")
 # One for each objective, wiring and kind of layer.
 TRAINED = ("gpt2", "t5gemma", "xlnet", "switch", "electra", "t5_1_1", "bert", "distilbert")
 STEPS = 10
@@ -75,27 +63,6 @@ def marked_corpus(corpus, tmp_path_factory):
     return path
 
 
-def gradients(run, mesh, batch):
-    """{name: gradient} of a batch's loss, on `mesh`, at parameters that depend on the run alone."""
-    on = meshes.make_mesh(mesh, jax.devices()[: 1 if mesh == Mesh() else 8])
-    constrain = sharding.constrainer(on)
-    make = functools.cache(
-        lambda arch: build(arch, constrain=constrain, attention=sharded_attention(constrain))
-    )
-    model, loss_fn, _ = wired(run, make, on)
-    layout = sharding.shardings(model.axes, model.shapes, on, model.units)
-    params = jax.jit(model.init, out_shardings=layout)(jax.random.key(0))
-    frozen = {TEACHER: make(run.teacher.model).init(jax.random.key(1))} if run.teacher else {}
-    carry = first_carry(run, model)
-    place = functools.partial(sharding.batch_sharding, on)
-    compute = jax.jit(
-        lambda params, batch: accumulated(loss_fn, 1)(params, frozen, carry, batch, None)[0],
-        out_shardings=layout,
-    )
-    placed = jax.tree.map(lambda x: jax.device_put(x, place(x)), batch)
-    return jax.tree.map(np.asarray, named_leaves(compute(params, placed)))
-
-
 @pytest.mark.parametrize("family", FAMILIES)
 def test_gradients_are_those_of_one_device(family, corpus, marked_corpus):
     text = marked_corpus if family.startswith("ernie") else corpus
@@ -110,17 +77,8 @@ def test_gradients_are_those_of_one_device(family, corpus, marked_corpus):
             *([("tokenizer", 'TrainedSubwords("wordpiece", 1024)')] if "distil" in family else []),
         ],
     )
-    batch = jax.tree.map(
-        lambda x: x.astype(np.int32) if x.dtype == np.int64 else x,
-        open_inputs(run, lambda line: None).train.batch_at(0),
-    )
-    want = gradients(run, Mesh(), batch)
-    whole = np.sqrt(sum(np.sum(np.square(leaf)) for leaf in want.values()))
-    for mesh in (Mesh(data=2, fsdp=2, tensor=2), Mesh(data=2, tensor=2, context=2)):
-        for name, got in gradients(run, mesh, batch).items():
-            # Keys' biases have none: what softmax does not see.
-            allowed = 1e-4 * np.linalg.norm(want[name]) + 1e-8 * whole
-            assert np.linalg.norm(got - want[name]) < allowed, (mesh, name)
+    # Keys' biases have none: what softmax does not see.
+    check_gradients(run, unseen=1e-8)
 
 
 @pytest.fixture(scope="module")
