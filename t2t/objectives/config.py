@@ -257,7 +257,8 @@ class MaskedLM:
 
     pairs: `next_sentence` (BERT: the second segment is from another document half of the time),
     `sentence_order` (ALBERT: two segments change places half of the time); segments end where
-    sentences do. short_share: share of examples cut to a random length (BERT: 0.1).
+    sentences do. rarity: tokens are drawn with probabilities in count ** -rarity of the training text
+    (DistilBERT and XLM: 0.7); 0: all alike. short_share: share of examples cut to a random length (BERT: 0.1).
     static_copies: masks are drawn once for each example and copy, and come again (BERT: 10; needs
     order='packed', where epochs have the same examples); 0: new ones every time (RoBERTa).
     pair_weight: factor of the pair's loss, a mean over pairs, beside that of the tokens.
@@ -272,6 +273,7 @@ class MaskedLM:
     unit: Tokens | WholeWords | NGrams | ExternalSpans = Tokens()
     masked: float = 0.8
     random: float = 0.1
+    rarity: float = 0.0
     pairs: Literal["none", "next_sentence", "sentence_order"] = "none"
     short_share: float = 0.0
     static_copies: int = 0
@@ -292,6 +294,10 @@ class MaskedLM:
                 f"{where}.masked: shares {self.masked} masked and {self.random} random must not be "
                 "negative, nor over 1 together"
             )
+        if not 0.0 <= self.rarity <= 1.0:
+            raise UserError(f"{where}.rarity: {self.rarity} is not in 0..1")
+        if self.rarity and not isinstance(self.unit, Tokens):
+            raise UserError(f"{where}.rarity: {self.rarity} needs {where}.unit=Tokens()")
         if not 0.0 <= self.short_share <= 1.0:
             raise UserError(f"{where}.short_share: {self.short_share} is not in 0..1")
         if not 0 <= self.static_copies <= 1000:

@@ -88,6 +88,11 @@ def takes_marks(cfg: Objective) -> bool:
     return isinstance(cfg, MaskedLM | PermutationLM | ErnieTasks)
 
 
+def takes_counts(cfg: Objective) -> bool:
+    """Whether it asks how often tokens stand in the training text (vocabulary.counts)."""
+    return isinstance(cfg, MaskedLM) and cfg.rarity > 0
+
+
 def takes_other_text(cfg: Objective) -> bool:
     """Whether its examples need a text from another document beside their own."""
     if isinstance(cfg, PermutationLM):

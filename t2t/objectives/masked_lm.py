@@ -142,6 +142,10 @@ def masked(
     else:
         # Of the tokens, special ones counted, as BERT does.
         budget = np.clip(np.rint(lengths_ * cfg.rate).astype(np.int64), 1, lengths(cfg)[1])
+        if cfg.rarity:
+            # A token that the training text lacks counts as one, as in distillation/train.py.
+            counts = np.maximum(np.frombuffer(vocabulary.counts), 1.0) ** cfg.rarity
+            order = masking.rare_first(order, begins, counts[rows])
         chosen = masking.choose(begins, maskable, budget, cfg.unit.longest, order, length)
     at = np.nonzero(chosen)
     originals = rows[at]

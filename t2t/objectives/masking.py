@@ -15,13 +15,14 @@ def choose(
     maskable: np.ndarray,
     budget: np.ndarray,
     longest: int,
-    order_bits: np.ndarray,
+    order_keys: np.ndarray,
     length_bits: np.ndarray,
 ) -> np.ndarray:
     """Returns which tokens are chosen: bool [E, W], at most budget [E] of each example.
 
     begins [E, W]: a unit begins here; maskable [E, W]: the token belongs to a unit (the last that
-    began before it). order_bits, length_bits uint32 [E, >= W]: of unit u in column u.
+    began before it). order_keys [E, >= W]: of unit u in column u, tried from the lowest on;
+    length_bits uint32 [E, >= W]: likewise.
     """
     examples, width = begins.shape
     count = begins.sum(axis=1)
@@ -36,7 +37,7 @@ def choose(
     np.add.at(size, (at[0], unit[at]), 1)
     before = np.concatenate([np.zeros((examples, 1), np.int64), np.cumsum(size, axis=1)], axis=1)
     column = np.arange(most)
-    keys = np.where(column < count[:, None], order_bits[:, :most].astype(np.int64), 1 << 32)
+    keys = np.where(column < count[:, None], order_keys[:, :most], np.inf)
     order = np.argsort(keys, axis=1, kind="stable")
     # Row m: upper ends of the draw for 1, 2, ... of m + 1 units, n with a probability in 1 / n.
     law = 1.0 / np.arange(1, longest + 1)
@@ -66,6 +67,20 @@ def choose(
     chosen = np.zeros_like(begins)
     chosen[at] = taken[at[0], unit[at]]
     return chosen
+
+
+def rare_first(bits: np.ndarray, begins: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Returns order keys float64 [E, W] for `choose` by which rare tokens tend to come first.
+
+    Taking the lowest is drawing without replacement, each time with probabilities in 1 / counts (the
+    exponential race; Efraimidis and Spirakis 2006). bits uint32 [E, >= W]: of unit u in column u;
+    begins [E, W]; counts [E, W]: of the token at each place.
+    """
+    keys = -np.log((bits[:, : begins.shape[1]] + 0.5) / 2.0**32)
+    at = np.nonzero(begins)
+    unit = np.cumsum(begins, axis=1)[at] - 1
+    keys[at[0], unit] *= counts[at]
+    return keys
 
 
 def draw(

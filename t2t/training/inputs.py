@@ -10,13 +10,14 @@ from t2t.data.batches import Samples, evaluation_samples, training_samples
 from t2t.data.corpus_rows import CorpusRows
 from t2t.data.pairs import Pairs
 from t2t.data.storage import locked
+from t2t.data.token_counts import token_counts
 from t2t.data.tokenizer_config import RunTokenizer, Trained
 from t2t.data.tokenizer_files import kept
 from t2t.data.vocabulary import piece_marks
 from t2t.errors import UserError
 from t2t.interop import huggingface
 from t2t.monitoring.compile_cache import cache_root
-from t2t.objectives.implementations import extractive, takes_marks, takes_token_marks
+from t2t.objectives.implementations import extractive, takes_counts, takes_marks, takes_token_marks
 from t2t.tasks.pairs import open_pairs, open_readings
 from t2t.tasks.posing import before_answer
 from t2t.training.checkpoint_reading import steps_in
@@ -90,6 +91,9 @@ def open_inputs(
     if takes_marks(run.objective):
         marks = piece_marks(tokenizer.pieces(range(vocabulary.size)), vocabulary)
         vocabulary = dataclasses.replace(vocabulary, marks=marks)
+    if takes_counts(run.objective):
+        counts = token_counts(train, vocabulary.size)
+        vocabulary = dataclasses.replace(vocabulary, counts=counts)
     arguments = (run.posed, vocabulary, run.training.seed)
     kept = {"cache": cache_folder(run)}
     inputs = Inputs(

@@ -1,5 +1,6 @@
 """Masked language modelling against slow, readable BERT and ALBERT, and counted on real text."""
 
+import dataclasses
 import functools
 import math
 
@@ -20,7 +21,10 @@ CLS, SEP, MASK = 2, 3, 4
 def text(shared_data):
     """(vocabulary, flat tokens, the documents' ends)."""
     facts, documents = books(str(shared_data / "corpora" / "books.validation.jsonl.gz"))
-    return facts, np.concatenate(documents), np.cumsum([len(d) for d in documents])
+    tokens = np.concatenate(documents)
+    counts = np.bincount(tokens, minlength=facts.size).astype(np.float64)
+    facts = dataclasses.replace(facts, counts=counts.tobytes())
+    return facts, tokens, np.cumsum([len(d) for d in documents])
 
 
 def make(cfg, facts, tokens, starts, sizes, in_row=None, number=None, other=None, full=False):
@@ -84,7 +88,15 @@ def slow(cfg, facts, tokens, other, number):
         units.append([i]) if new else units[-1].append(i)
     longest = cfg.unit.longest
     covered, most = [], budget
-    for u in sorted(range(len(units)), key=lambda u: int(order[u])):
+    counts = np.frombuffer(facts.counts)
+
+    def key(u):
+        if not cfg.rarity:
+            return int(order[u])
+        weight = max(1.0, counts[ids[units[u][0]]]) ** -cfg.rarity
+        return -math.log((int(order[u]) + 0.5) / 2**32) / weight
+
+    for u in sorted(range(len(units)), key=key):
         if len(covered) >= most:
             break
         available = min(longest, len(units) - u)
@@ -136,6 +148,7 @@ SETTINGS = [
     MaskedLM(64),
     MaskedLM(64, predictions=5, masked=0.85, random=0.0),
     MaskedLM(64, unit=WholeWords(), rate=0.25),
+    MaskedLM(64, rarity=0.7),
     MaskedLM(64, unit=NGrams(3), pairs="sentence_order"),
     MaskedLM(64, unit=NGrams(5), pairs="next_sentence", short_share=0.5),
 ]
@@ -177,6 +190,23 @@ def counted(cfg, text, rows=400, **more):
         cfg, facts, tokens, starts, np.full(rows, raw), full=masked_lm.always_full(cfg), **more
     )
     return batch, np.stack([tokens[s : s + raw] for s in starts])
+
+
+def test_rare_tokens_are_drawn_as_often_as_the_law_says(text):
+    """Of four tokens that stand 1, 10, 100 and 1,000 times in the text one is predicted."""
+    facts = text[0]
+    four = np.flatnonzero(np.frombuffer(facts.marks, np.uint8) & SPECIAL == 0)[:4].astype(np.int32)
+    counts = np.zeros(facts.size)
+    counts[four] = 1, 10, 100, 1000
+    facts = dataclasses.replace(facts, counts=counts.tobytes())
+    rows = 20_000
+    cfg = MaskedLM(16, predictions=1, rarity=0.7)
+    batch = make(cfg, facts, four, np.zeros(rows, np.int64), np.full(rows, 4))
+    drawn = (batch["targets"][:, :1] == four).mean(axis=0)
+    law = counts[four] ** -0.7 / (counts[four] ** -0.7).sum()
+    assert drawn.sum() == pytest.approx(1.0)
+    for found, expected in zip(drawn, law, strict=True):
+        assert abs(found - expected) < 4 * sigma(rows, expected)
 
 
 def test_shares_on_real_text(text):
@@ -293,6 +323,8 @@ def test_a_vocabulary_without_a_mask_is_refused(text):
         ({"predictions": 600}, "predictions: 600"),
         ({"unit": NGrams(0)}, "unit.longest: 0"),
         ({"short_share": 1.5}, "short_share"),
+        ({"rarity": 1.5}, "rarity: 1.5"),
+        ({"rarity": 0.7, "unit": WholeWords()}, r"rarity: 0.7 needs objective.unit=Tokens"),
     ],
 )
 def test_what_makes_no_sense_is_refused(changes, named):
