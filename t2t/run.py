@@ -57,7 +57,8 @@ RESUMABLE = (
 )
 _IN_A_FILE = (SentencePiece, Subwords, RunTokenizer)
 # What may differ between a model and the one whose parameters it begins with.
-_NOT_OF_PARAMETERS = ("dropout", "layer_dropout", "router_jitter", "dtype", "layers", "remat")
+_NOT_OF_PARAMETERS = ("dropout", "layer_dropout", "expert_dropout", "router_jitter", "dtype")
+_NOT_OF_PARAMETERS += ("layers", "remat")
 _NOT_IN_T5X = ("activation", "relative_max_distance", "norm_epsilon")
 
 

@@ -8,8 +8,8 @@ from t2t.interop.stored_tensor import StoredTensor, equal
 from t2t.models.architecture import Architecture
 
 # What is not part of a network's arithmetic once its parameters are there.
-_FREE = ("dropout", "layer_dropout", "router_jitter", "dtype", "layers", "remat")
-_FREE += ("initialization", "dropout_along_length")
+_FREE = ("dropout", "layer_dropout", "expert_dropout", "router_jitter", "dtype", "layers", "remat")
+_FREE += ("initialization", "kernel_scale", "dropout_along_length")
 
 
 def positive(config: dict, key: str, where: str, default: int | None = None) -> int:

@@ -142,15 +142,19 @@ class Architecture:
     pair_classes: int = 0
     token_classes: int = 0
     # Initialisation: T5X's, by fan-in, or normal with deviation 0.02 (BERT, GPT), which residual
-    # kernels may divide by the root of twice the layers (GPT-2).
+    # kernels may divide by the root of twice the layers (GPT-2). T5X's variances of kernels are times
+    # kernel_scale (Switch, section 2.4: 0.1).
     initialization: Literal["t5x", "normal", "normal_residual"] = "t5x"
+    kernel_scale: float = 1.0
     # Arithmetic. Parameters are float32 always; `dtype` is what they are cast to for computing.
     # along_length: one draw for all positions of a row (T5X), and one more after a stack.
     # layer_dropout: a row goes past layer l of L, from 1, with chance l / L times this (stochastic
-    # depth, arXiv:1603.09382); of experts' periods, past one as a whole.
+    # depth, arXiv:1603.09382); of experts' periods, past one as a whole. expert_dropout: within
+    # experts, where it is over `dropout` (Switch, table 4: 0.4 in fine-tuning, 0.1 elsewhere).
     dropout: float = 0.0
     dropout_along_length: bool = True
     layer_dropout: float = 0.0
+    expert_dropout: float = 0.0
     dtype: Literal["float32", "bfloat16", "float64"] = "float32"
     # How equal layers are applied; never changes parameters. auto: scan on TPU, unroll elsewhere.
     layers: Literal["auto", "scan", "unroll"] = "auto"
@@ -172,11 +176,15 @@ class Architecture:
             raise UserError(
                 f"{where}.vocab_size: {self.vocab_size} is not a multiple of 128; use {up}"
             )
-        for name in ("dropout", "layer_dropout", "router_jitter"):
+        for name in ("dropout", "layer_dropout", "expert_dropout", "router_jitter"):
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"{where}.{name}: {getattr(self, name)} is not in [0, 1)")
         if not (self.norm_epsilon > 0 and math.isfinite(self.norm_epsilon)):
             raise UserError(f"{where}.norm_epsilon: {self.norm_epsilon} is not a positive number")
+        if not (self.kernel_scale > 0 and math.isfinite(self.kernel_scale)):
+            raise UserError(f"{where}.kernel_scale: {self.kernel_scale} is not a positive number")
+        if self.kernel_scale != 1 and self.initialization != "t5x":
+            raise UserError(f"{where}.kernel_scale: is for initialization='t5x'")
         self._check_fit(where)
         if self.relative_buckets % 4:
             raise UserError(
@@ -209,8 +217,9 @@ class Architecture:
                 raise UserError(
                     f"{where}.expert_every: {self.expert_every} does not divide {layers} layers"
                 )
-        if self.router_jitter and not self.experts:
-            raise UserError(f"{where}.router_jitter: needs experts")
+        for name in ("router_jitter", "expert_dropout"):
+            if getattr(self, name) and not self.experts:
+                raise UserError(f"{where}.{name}: needs experts")
         for name in ("gated", "biases", "layer_groups"):
             if self.experts and getattr(self, name):
                 raise UserError(f"{where}.{name}: is not for layers with experts")

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from t2t.models.architecture import Architecture
-from t2t.models.initialization import initializer
+from t2t.models.initialization import table_initializer
 from t2t.models.parameters import Constrain, Declare, product_gradients, wide
 
 
@@ -16,8 +16,7 @@ class Embedding(nnx.Module):
     """
 
     def __init__(self, arch: Architecture, declare: Declare, rows: int, axis: str = "vocab"):
-        init = initializer(arch, jax.nn.initializers.normal(1.0))
-        self.table = declare(init, (rows, arch.embedding_width), (axis, "embed"))
+        self.table = declare(table_initializer(arch), (rows, arch.embedding_width), (axis, "embed"))
         self.axis = axis
         self.dtype = arch.dtype
 

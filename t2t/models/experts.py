@@ -36,7 +36,7 @@ class Experts(nnx.Module):
         self.wo = experts(last, (d_ff, d_model), ("mlp", "embed"))
         self.capacity = arch.expert_capacity
         self.activation = arch.activation
-        self.rate, self.jitter = arch.dropout, arch.router_jitter
+        self.rate, self.jitter = max(arch.dropout, arch.expert_dropout), arch.router_jitter
         self.shared_axes = shared_axes(arch)
         self.dtype = arch.dtype
         self.constrain = constrain

@@ -87,7 +87,9 @@ class Transformer(nnx.Module):
         add_heads(self, arch, declare)
         add_tables(self, arch, declare)
         self.arch = arch
-        self.drops = max(arch.dropout, arch.layer_dropout, arch.router_jitter) > 0
+        self.drops = any(
+            (arch.dropout, arch.layer_dropout, arch.expert_dropout, arch.router_jitter)
+        )
         self.constrain = constrain
 
     def embed(

@@ -180,3 +180,20 @@ def test_experts_say_how_evenly_they_are_asked():
         want = chance * hidden @ layer.wo[...][expert]
         np.testing.assert_allclose(y[0, token], want, rtol=2e-4, atol=1e-6)
     np.testing.assert_array_equal(y[0, 3:], 0)  # the third and fourth to ask expert 0
+
+
+def test_experts_drop_more_than_the_rest():
+    """One expert that hands on what it reads: two of five units fall away, the others grow."""
+    from t2t.models.experts import Experts
+    from t2t.models.parameters import Declare
+
+    width = 400
+    sizes = {"experts": 1, "expert_capacity": 2, "d_model": width, "d_ff": width}
+    arch = dataclasses.replace(FAMILIES["switch"], **sizes, dropout=0.1, expert_dropout=0.4)
+    layer = Experts(arch, Declare(jax.random.key(0)), lambda x, names: x)
+    layer.wi[...] = layer.wo[...] = np.eye(width, dtype=np.float32)[None]
+    x = np.ones((8, 2, width), np.float32)
+    y = np.asarray(layer(x, None, jax.random.key(1))[0])
+    assert (y == 0).mean() == pytest.approx(0.4, abs=4 * (0.24 / (8 * width)) ** 0.5)
+    np.testing.assert_allclose(y[y != 0], 1 / 0.6, rtol=1e-5)
+    np.testing.assert_allclose(layer(x, None)[0], 1.0, rtol=1e-5)

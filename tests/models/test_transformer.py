@@ -206,6 +206,19 @@ def test_initial_spread_is_that_of_t5x():
     assert (np.asarray(layers["pre_attention_norm"]["scale"]) == 1).all()
 
 
+def test_kernels_but_not_tables_begin_smaller_by_the_root_of_kernel_scale():
+    arch = t5.architecture("small", encoder_layers=1, decoder_layers=1, tied_embedding=False)
+    whole, tenth = (
+        jax.jit(build(dataclasses.replace(arch, kernel_scale=scale)).init)(jax.random.key(0))
+        for scale in (1.0, 0.1)
+    )
+    for (path, ours), theirs in zip(
+        jax.tree_util.tree_leaves_with_path(tenth), jax.tree.leaves(whole), strict=True
+    ):
+        factor = 0.1**0.5 if path[-1].key == "kernel" else 1
+        np.testing.assert_allclose(ours, theirs * factor, rtol=1e-6)
+
+
 def test_dropout_rate_scale_and_sharing():
     x = jnp.ones((4, 50, 60))
     y = np.asarray(dropout(x, 0.25, jax.random.key(0), shared_axes=(-2,)))
