@@ -1,4 +1,4 @@
-"""Every family on meshes of eight: the gradients of one device; and its steps, for one of each wiring."""
+"""Every family on meshes of eight: the gradients of one device, and ten steps with a stop after five."""
 
 import functools
 import json
@@ -17,8 +17,6 @@ from tests.mesh_gradients import check_gradients
 
 pytestmark = pytest.mark.slow
 
-# One for each objective, wiring and kind of layer.
-TRAINED = ("gpt2", "t5gemma", "xlnet", "switch", "electra", "t5_1_1", "bert", "distilbert")
 STEPS = 10
 MESH = ("--config.mesh.data=2", "--config.mesh.fsdp=2", "--config.mesh.tensor=2")
 
@@ -51,26 +49,26 @@ def losses(folder):
 
 
 @pytest.fixture(scope="module")
-def corpus(shared_data):
-    return f"{shared_data}/corpora/books.validation.jsonl.gz"
+def corpus_of(shared_data, tmp_path_factory):
+    """Returns a function: family -> its books; ERNIE's have phrases and names marked."""
+    books = f"{shared_data}/corpora/books.validation.jsonl.gz"
 
+    @functools.cache
+    def marked():
+        path = str(tmp_path_factory.mktemp("spans") / "spans.jsonl")
+        book_spans.write(books, path)
+        return path
 
-@pytest.fixture(scope="module")
-def marked_corpus(corpus, tmp_path_factory):
-    """The same with phrases and names marked, as ERNIE masks them whole."""
-    path = str(tmp_path_factory.mktemp("spans") / "spans.jsonl")
-    book_spans.write(corpus, path)
-    return path
+    return lambda family: marked() if family.startswith("ernie") else books
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_gradients_are_those_of_one_device(family, corpus, marked_corpus):
-    text = marked_corpus if family.startswith("ernie") else corpus
+def test_gradients_are_those_of_one_device(family, corpus_of):
     run = runs.load(
         f"{family}:tiny",
         [
-            ("data.train.corpora[0].source.paths", text),
-            ("data.evaluation[0].source.paths", text),
+            ("data.train.corpora[0].source.paths", corpus_of(family)),
+            ("data.evaluation[0].source.paths", corpus_of(family)),
             ("data.batch_size", "8"),
             ("model.layers", "scan"),
             # Not that of its teacher, a run.
@@ -82,7 +80,7 @@ def test_gradients_are_those_of_one_device(family, corpus, marked_corpus):
 
 
 @pytest.fixture(scope="module")
-def alone(corpus, tmp_path_factory):
+def alone(corpus_of, tmp_path_factory):
     """Returns a function: family -> the folder of its run on one device, each made once."""
     folder = tmp_path_factory.mktemp("alone")
     one = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=1"}
@@ -90,7 +88,8 @@ def alone(corpus, tmp_path_factory):
     @functools.cache
     def on(family):
         more = taught(on("bert")) if family == "distilbert" else ()
-        command = [sys.executable, "-m", "t2t.cli", *arguments(family, folder, corpus), *more]
+        command = [sys.executable, "-m", "t2t.cli", *arguments(family, folder, corpus_of(family))]
+        command += more
         subprocess.run(command, check=True, env=one)
         return folder / family
 
@@ -102,11 +101,11 @@ def taught(teacher):
     return (f"--config.teacher.source=FromRun({str(teacher)!r})",)
 
 
-@pytest.mark.parametrize("family", TRAINED)
-def test_losses_are_those_of_one_device(family, alone, corpus, tmp_path):
+@pytest.mark.parametrize("family", FAMILIES)
+def test_losses_are_those_of_one_device(family, alone, corpus_of, tmp_path):
     more = taught(alone("bert")) if family == "distilbert" else ()
     for steps in (5, STEPS):
-        assert main([*arguments(family, tmp_path, corpus, steps), *more, *MESH]) == 0
+        assert main([*arguments(family, tmp_path, corpus_of(family), steps), *more, *MESH]) == 0
     found = losses(tmp_path / family)
-    assert found[-1] < found[0] - 0.1, "something is learnt in the steps compared"
+    assert found[-1] < found[0] - 0.05, "something is learnt in the steps compared"
     np.testing.assert_allclose(found, losses(alone(family)), rtol=1e-4)
