@@ -12,8 +12,15 @@ files are looked for in `../shared/data/tasks`, elsewhere with
 The model is v1.1 small; without `initial` it is drawn at random, with T5's vocabulary from
 `../shared/data/tokenizers`. `finetune:TASK:FROM` takes model, vocabulary and parameters from the run
 or Hugging Face directory FROM, whatever its size or family: a decoder alone goes on with the input,
-an encoder alone is asked for label words at masks (tasks with choices), or, by `finetune:squad:FROM`,
-points at where the answer begins and ends in the context, which is judged while it is trained and by
+an encoder alone with a masked head is asked for label words at masks (tasks with choices). Others
+(ELECTRA, XLNet) get a classifier on their [CLS], trained as BERT's is (arXiv:1810.04805, section 4.1:
+AdamW at 5e-5; 6,300 steps are 3 epochs of SST-2); a masked one gets it by
+
+    --config.optimizer=AdamW --config.schedule='Linear(5e-5,warmup_steps=630)' \
+    --config.objective='Classes(("negative","positive"))' --config.model.pair_classes=2
+
+By `finetune:squad:FROM` any encoder alone points at where the answer begins and ends in the context,
+which is judged while it is trained and by
 
     t2t eval --workdir=runs/squad --tasks=squad --data=../shared/data/tasks
 
@@ -40,10 +47,12 @@ from t2t.evaluation.config import Judging
 from t2t.interop.opening import is_published
 from t2t.models.architecture import ENCODER, Architecture
 from t2t.models.families import t5_1_1
+from t2t.objectives.classes_config import Classes
 from t2t.objectives.config import TextToText
 from t2t.objectives.extractive_config import for_positions
 from t2t.run import Run
 from t2t.tasks import catalog
+from t2t.tasks import task as tasks
 from t2t.trained import load_trained
 from t2t.training.checkpoint_config import Checkpoints
 from t2t.training.config import Evaluation, Training
@@ -86,7 +95,27 @@ def get_config(arg: str = "") -> Run:
         checkpoints=Checkpoints(every_steps=5000, keep_best=5 if held_out else 0, best_metric=best),
         initial=initial,
     )
-    return _pointing(run) if task.extractive and run.model.stacks == ENCODER else run
+    if run.model.stacks != ENCODER:
+        return run
+    if task.extractive:
+        return _pointing(run)
+    return _classifying(run, task) if task.labels and run.model.head != "masked" else run
+
+
+def _classifying(run: Run, task: tasks.Task) -> Run:
+    """The run of an encoder alone that tells a task's labels: BERT's fine-tuning on GLUE."""
+    length = min(task.inputs_length, run.model.positions or task.inputs_length)
+    return dataclasses.replace(
+        run,
+        model=dataclasses.replace(run.model, pair_classes=len(task.labels)),
+        data=dataclasses.replace(run.data, order="shuffled", batch_size=32),
+        objective=Classes(task.labels, length),
+        optimizer=AdamW(epsilon=1e-6),
+        schedule=Linear(peak=5e-5, warmup_steps=630),
+        training=Training(steps=6300, z_loss=0.0),
+        evaluation=Evaluation(every_steps=500),
+        checkpoints=dataclasses.replace(run.checkpoints, every_steps=500),
+    )
 
 
 def _dropping(model: Architecture) -> Architecture:

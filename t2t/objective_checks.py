@@ -16,13 +16,14 @@ from t2t.objectives.config import (
     DECODER,
     ENCODER,
     ENCODER_DECODER,
+    Classes,
     ErnieTasks,
     ExtractiveSpans,
     MaskedLM,
     PermutationLM,
     TextToText,
 )
-from t2t.objectives.implementations import implementation, takes_segments
+from t2t.objectives.implementations import Headed, implementation, takes_segments
 from t2t.training.teacher_checks import check_teacher
 
 _FOR_TEXT = {ENCODER_DECODER: "SpanCorruption", DECODER: "CausalLM", ENCODER: "MaskedLM"}
@@ -71,11 +72,13 @@ def check_objective(run) -> None:
         _check_permutation(run)
     if isinstance(run.objective, ExtractiveSpans):
         _check_extractive(run)
+    elif isinstance(run.objective, Classes):
+        _check_classes(run)
     else:
         _check_generator(run, kind)
     check_teacher(run)
     for key, given in (("examples", run.evaluation.examples), ("tasks", run.evaluation.tasks)):
-        tells = isinstance(run.objective, ExtractiveSpans)
+        tells = isinstance(run.objective, Headed)
         if given and run.model.head == "replaced" and not tells:
             raise UserError(
                 f"config.evaluation.{key}: the model tells replaced tokens (config.model.head), not "
@@ -98,15 +101,15 @@ def check_objective(run) -> None:
                     f"config.data.{key}[{i}]: {corpus.name!r} is no task, and ExtractiveSpans "
                     "(config.objective) takes questions with their contexts; take Task('squad')"
                 )
-            if isinstance(run.objective, TextToText) and not (
+            if isinstance(run.objective, TextToText | Classes) and not (
                 corpus.is_task or isinstance(corpus.source, Prepared)
             ):
                 raise UserError(
-                    f"config.data.{key}[{i}]: {corpus.name!r} is running text, and TextToText "
+                    f"config.data.{key}[{i}]: {corpus.name!r} is running text, and {kind} "
                     f"(config.objective) takes the pairs of tasks; take {_FOR_TEXT[stacks]}, under "
                     "which text and tasks may stand side by side"
                 )
-    if all_tasks and not isinstance(run.objective, TextToText | ExtractiveSpans):
+    if all_tasks and not isinstance(run.objective, TextToText | Headed):
         raise UserError(
             f"config.objective: {kind} is for running text, and every corpus is a task; "
             "take TextToText"
@@ -131,6 +134,18 @@ def _check_extractive(run) -> None:
     ):
         if given:
             raise UserError(f"{key}: is not for ExtractiveSpans (config.objective); leave it out")
+
+
+def _check_classes(run) -> None:
+    """Checks that a model has a logit for each label."""
+    if run.model.pair_classes != len(run.objective.labels):
+        raise UserError(
+            f"config.model.pair_classes: {run.model.pair_classes}, and Classes (config.objective) has "
+            f"{len(run.objective.labels)} labels; set it to that, a classifier that the initial model "
+            "lacks is drawn"
+        )
+    if run.generator is not None:
+        raise UserError("config.generator: is not for Classes (config.objective); leave it out")
 
 
 def _check_spans(run) -> None:
@@ -180,7 +195,7 @@ def _check_generator(run, kind: str) -> None:
         if run.model.head == "replaced" and isinstance(objective, TextToText):
             raise UserError(
                 "config.model.head: 'replaced' tells no words, and TextToText (config.objective) "
-                "asks for those at masks; take a model with head='masked'"
+                "asks for those at masks; take Classes, or a model with head='masked'"
             )
         if run.model.head == "replaced":
             raise UserError(

@@ -27,8 +27,8 @@ from t2t.errors import Failure, UserError
 from t2t.models.architecture import Architecture
 from t2t.monitoring.hardware import hardware
 from t2t.objective_checks import all_corpora, check_objective, check_vocabulary, known_vocabulary
-from t2t.objectives.config import ENCODER, Objective
-from t2t.objectives.implementations import Posed, extractive, implementation, posed
+from t2t.objectives.config import ENCODER, Classes, ExtractiveSpans, Objective
+from t2t.objectives.implementations import Headed, Posed, headed, implementation, posed
 from t2t.parallel.mesh_config import AXES, ROWS, Mesh
 from t2t.training.checkpoint_config import Checkpoints
 from t2t.training.config import Evaluation, Monitoring, Training
@@ -86,7 +86,7 @@ class Run:
     @property
     def posed(self) -> Objective | Posed:
         """The objective, as a model of these stacks is given it."""
-        return posed(self.objective, self.model.stacks)
+        return posed(self.objective, self.model.stacks, self.model.summary_last)
 
 
 def check(run: Run) -> None:
@@ -218,8 +218,7 @@ def check_inputs(run: Run, workdir: str = "") -> None:
         for i, corpus in enumerate(corpora):
             try:
                 if isinstance(corpus.source, Task):
-                    spans = extractive(run.objective) is not None
-                    tasks.check(corpus.source, run.model.stacks, spans)
+                    tasks.check(corpus.source, run.model.stacks, headed(run.objective))
                 else:
                     sources.names(corpus.source)
             except UserError as error:
@@ -227,7 +226,9 @@ def check_inputs(run: Run, workdir: str = "") -> None:
     check_tasks(run)
     given = run.initial if not (workdir and steps_in(f"{workdir}/checkpoints")) else None
     if given is not None and not isinstance(given, FromTeacher):
-        _check_model_there(given, run.model, "config.initial", "config.model")
+        _check_model_there(
+            given, run.model, "config.initial", "config.model", headed(run.objective)
+        )
     if run.teacher is not None:
         where = "config.teacher.source", "config.teacher.model"
         _check_model_there(run.teacher.source, run.teacher.model, *where)
@@ -239,8 +240,11 @@ def check_inputs(run: Run, workdir: str = "") -> None:
         check_vocabulary(run, vocabulary)
 
 
-def _check_model_there(source: Initial, model: Architecture, key: str, ours: str) -> None:
-    """Checks that what parameters are read from (config key `key`) is there, and its model this one.
+def _check_model_there(
+    source: Initial, model: Architecture, key: str, ours: str, head: Headed | None = None
+) -> None:
+    """Checks that what parameters are read from (config key `key`) is there, and its model this one,
+    but for a head that `head` answers with: that is drawn (t2t.training.initial).
 
     Raises: UserError showing every field in which it differs from `model` (config key `ours`).
     """
@@ -267,8 +271,10 @@ def _check_model_there(source: Initial, model: Architecture, key: str, ours: str
         f"{field}: {here!r} here, {there!r} in {path}"
         for field, (there, here) in schema.difference(found, model, ours).items()
         if field.removeprefix(f"{ours}.") not in allowed
-        # A head of tokens that is not there yet is drawn (t2t.training.initial).
-        and not (field == f"{ours}.token_classes" and not there)
+        and not (
+            field == f"{ours}.token_classes" and (not there or isinstance(head, ExtractiveSpans))
+        )
+        and not (field == f"{ours}.pair_classes" and isinstance(head, Classes))
     ]
     if differing:
         raise UserError(f"{'; '.join(differing)} ({key}.path); set it to what it is there")

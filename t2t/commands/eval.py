@@ -105,7 +105,7 @@ def _evaluate(run, workdir: str, tasks, steps, settings, share, follow: bool, fo
     from t2t.models.transformer import build
     from t2t.monitoring import compile_cache
     from t2t.monitoring.examples_progress import ExamplesProgress
-    from t2t.objectives.implementations import extractive
+    from t2t.objectives.implementations import headed
     from t2t.parallel.mesh import mesh_here
     from t2t.parallel.sharding import constrainer
     from t2t.training.inputs import open_tokenizer
@@ -115,8 +115,8 @@ def _evaluate(run, workdir: str, tasks, steps, settings, share, follow: bool, fo
     fingerprints = {}
     for step in steps:
         fingerprints[step] = _fingerprint(workdir, step, tokenizer.vocabulary.fingerprint)
-    spans = extractive(run.objective)
-    prepared = [prepare(task, settings, tokenizer, run.model, spans) for task in tasks]
+    head = headed(run.objective)
+    prepared = [prepare(task, settings, tokenizer, run.model, head) for task in tasks]
     compile_cache.enable()
     mesh = mesh_here(run.mesh)
     model = build(run.model) if mesh is None else build(run.model, constrain=constrainer(mesh))

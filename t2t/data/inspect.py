@@ -86,7 +86,7 @@ def _example(samples, tokenizer, batch, row: int, segment: int) -> list[str]:
         targets = _segment(batch["decoder"], batch["targets"], row, segment)
         targets = targets[_segment(batch["decoder"], batch["weights"], row, segment) > 0]
     else:
-        targets = _predictions(batch, row, segment)
+        targets = _predictions(samples.vocabulary, batch, row, segment)
     shown["targets"] = targets
     lines = []
     for name in ("inputs", "targets"):
@@ -104,8 +104,10 @@ def _example(samples, tokenizer, batch, row: int, segment: int) -> list[str]:
     return lines
 
 
-def _predictions(batch: dict, row: int, segment: int) -> np.ndarray:
+def _predictions(vocabulary, batch: dict, row: int, segment: int) -> np.ndarray:
     """What is predicted of an example whose predictions stand at places of the encoder's row."""
+    if "summaries" in batch:
+        return np.array(vocabulary.labels[batch["targets"][row, segment - 1]], np.int32)
     if "places" not in batch:  # the span of a context; [CLS] where the window does not hold it
         first, last = batch["targets"][row]
         return batch["encoder"]["tokens"][row][first : last + 1]

@@ -29,8 +29,9 @@ class Vocabulary:
     `size` counts the ids it can yield, sentinels included (T5: 32100; models pad it further).
     `sentinels[k]` is the id of `<extra_id_k>`. `fingerprint` (32 hex digits) is the same for two
     tokenizers exactly when they give the same ids, as far as their content tells.
-    `named` are (name, id) of further special tokens. `marks` (see `piece_marks`) and `counts` (see
-    t2t.data.token_counts) are empty unless asked for.
+    `named` are (name, id) of further special tokens. `marks` (see `piece_marks`), `counts` (see
+    t2t.data.token_counts) and `labels` (the tokens of each label of a classifier) are empty unless asked
+    for.
     """
 
     size: int
@@ -46,6 +47,7 @@ class Vocabulary:
     named: tuple[tuple[str, int], ...] = ()
     marks: bytes = b""
     counts: bytes = b""
+    labels: tuple[tuple[int, ...], ...] = ()
 
     @property
     def start_id(self) -> int:

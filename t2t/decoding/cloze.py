@@ -7,6 +7,9 @@ masked at once: so `t2t.objectives.cloze` trains, and so PET reads label words (
 2021). Salazar et al.'s pseudo-log-likelihood (2020) is another number for answers of several tokens: it
 masks them one by one and shows the others. Answers of other lengths are judged with as many masks.
 
+A model with queries (XLNet) is asked by those: no token sees what stands at the masks, and [CLS] stands
+behind [SEP], as in its training.
+
 A discriminator (ELECTRA) tells no words, but whether those that stand there are in place: the answer
 itself stands where its masks would, and its score is the sum over its tokens of log p(not replaced)
 (Xia et al. 2022, arXiv:2205.15223).
@@ -25,16 +28,24 @@ from t2t.models.transformer import Model, Params
 from t2t.objectives.cloze import ADDED
 from t2t.parallel.sharding import replicated
 from t2t.wiring.masked import at_places
+from t2t.wiring.permuted import asked
 
 
 def mask_log_probabilities(
-    model: Model, params: Params, encoder: dict, places: jax.Array, targets: jax.Array
+    model: Model,
+    params: Params,
+    encoder: dict,
+    places: jax.Array,
+    there: jax.Array,
+    targets: jax.Array,
 ) -> jax.Array:
-    """Rows {tokens [B, L], segments}, places [B, K] of their masks, targets [B, N, K] -> log p of each
-    token at its mask [B, N, K]."""
+    """Rows {tokens [B, L], segments}, places [B, K] of their masks, of which some are `there`, targets
+    [B, N, K] -> log p of each token at its mask [B, N, K]."""
+    if model.arch.relative_attention:
+        encoder = asked(encoder, places, there)
     hidden, _, _ = model.forward(params, {"encoder": encoder})
-    logits = model.logits(params, at_places(hidden, places))
-    return log_probability(logits[:, None], targets)
+    states = hidden if model.arch.relative_attention else at_places(hidden, places)
+    return log_probability(model.logits(params, states)[:, None], targets)
 
 
 def original_log_probabilities(
@@ -63,6 +74,9 @@ def score_at_masks(
     arch, facts = decoder.model.arch, decoder.tokenizer.vocabulary
     require_roles(facts, MASKING_ROLES, "the model")
     shown = arch.head == "replaced"
+    before, behind = [facts.cls_id], [facts.sep_id]
+    if arch.summary_last:
+        before, behind = [], [facts.sep_id, facts.cls_id]
     results: list[list[list[float]]] = [[[]] * len(its) for its in targets]
     program = _program(decoder)
     alike: dict[int, list[tuple[int, list[int]]]] = {}  # by number of targets: (row, which of its)
@@ -85,33 +99,29 @@ def score_at_masks(
 
     for count, entries in sorted(alike.items()):
         masks = [len(targets[number][which[0]]) for number, which in entries]
-        texts = [
-            np.concatenate(
-                [
-                    [facts.cls_id],
-                    rows[n],
-                    targets[n][which[0]] if shown else [facts.mask_id] * k,
-                    [facts.sep_id],
-                ]
-            )
-            for (n, which), k in zip(entries, masks, strict=True)
-        ]
+        texts = []
+        for (n, which), k in zip(entries, masks, strict=True):
+            answer = targets[n][which[0]] if shown else [facts.mask_id] * k
+            texts.append(np.concatenate([before, rows[n], answer, behind]))
         lengths = [len(text) for text in texts]
         for batch in batches(lengths, max(1, batch_size // count), decoder.mesh):
             widest = bucket(max(masks[i] for i in batch.filled), shortest=1)
-            asked = np.zeros((len(batch.filled), count, widest), np.int32)
+            wanted = np.zeros((len(batch.filled), count, widest), np.int32)
             places = np.zeros((len(batch.filled), widest), np.int32)
+            there = np.zeros(places.shape, bool)
             for at, entry in enumerate(batch.filled):
                 number, which = entries[entry]
                 size = masks[entry]
-                places[at, :size] = 1 + len(rows[number]) + np.arange(size)
+                places[at, :size] = len(before) + len(rows[number]) + np.arange(size)
+                there[at, :size] = True
                 for i, target in enumerate(which):
-                    asked[at, i, :size] = targets[number][target]
-            arrays = {
-                "encoder": padded([texts[i] for i in batch.filled], batch.length),
-                "places": places,
-                "targets": asked,
-            }
+                    wanted[at, i, :size] = targets[number][target]
+            encoder = padded([texts[i] for i in batch.filled], batch.length)
+            if arch.summary_last:
+                encoder["types"] = np.where(encoder["tokens"] == facts.cls_id, 2, 0).astype(
+                    np.int32
+                )
+            arrays = {"encoder": encoder, "places": places, "there": there, "targets": wanted}
             values = program(params, laid_out(arrays, decoder.mesh))
             if pending is not None:
                 read(*pending)
@@ -129,7 +139,7 @@ def _program(decoder):
             common = decoder.model, params, arrays["encoder"], arrays["places"]
             if decoder.model.arch.head == "replaced":
                 return original_log_probabilities(*common)
-            return mask_log_probabilities(*common, arrays["targets"])
+            return mask_log_probabilities(*common, arrays["there"], arrays["targets"])
 
         decoder.programs["cloze"] = jax.jit(program, out_shardings=whole)
     return decoder.programs["cloze"]

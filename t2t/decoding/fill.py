@@ -1,12 +1,13 @@
 """What a model makes of held-out rows beside what was true: blanks filled, texts continued, masks told."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from t2t.decoding.classify import tell_classes
 from t2t.decoding.config import Greedy
 from t2t.decoding.decode import Decoder, decode
 from t2t.decoding.spans import tell_spans
@@ -29,8 +30,13 @@ def filled(text: str, answers: dict[int, str]) -> str:
     return SENTINEL.sub(lambda m: f"[{answers.get(int(m.group(1)), '')}]", text)
 
 
-def shown_rows(decoder: Decoder, params, batch: dict, count: int) -> Iterator[str]:
-    """Yields the beginnings of a batch's first rows with the model's words beside the true ones."""
+def shown_rows(
+    decoder: Decoder, params, batch: dict, count: int, labels: Sequence[str] = ()
+) -> Iterator[str]:
+    """Yields the beginnings of a batch's first rows with the model's words beside the true ones; labels:
+    of a model that tells classes."""
+    if labels:
+        return tell_classes(decoder, params, batch, labels, count)
     told = tell_masks if "places" in batch else tell_spans
     of = {DECODER: continue_rows, ENCODER: told}
     return of.get(decoder.model.arch.stacks, fill_rows)(decoder, params, batch, count)
@@ -65,13 +71,20 @@ def tell_masks(decoder: Decoder, params, batch: dict, count: int) -> Iterator[st
     rows = min(count, len(batch["targets"]))
     first = {k: v[:rows] for k, v in batch["encoder"].items()}
 
-    def told(params, encoder, places):
+    def told(params, encoder, places, there):
+        queries = model.arch.relative_attention
+        if queries and "ranks" in encoder:
+            encoder = {**encoder, "queried": places}
+        elif queries:
+            encoder = asked(encoder, places, there)
         hidden, _, _ = model.forward(params, {"encoder": encoder})
-        return jnp.argmax(model.logits(params, at_places(hidden, places)), axis=-1)
+        states = hidden if queries else at_places(hidden, places)
+        return jnp.argmax(model.logits(params, states), axis=-1)
 
     whole = None if decoder.mesh is None else replicated(decoder.mesh)
     told = jax.jit(told, out_shardings=whole)
-    found = np.asarray(told(params, first, batch["places"][:rows]))
+    there = batch["weights"][:rows] > 0
+    found = np.asarray(told(params, first, batch["places"][:rows], there))
     for row in range(rows):
         asked = batch["weights"][row] > 0
         yield f"  text:  {tokenizer.decode(first['tokens'][row], stop_at_eos=False)!r}"

@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import jax
+import numpy as np
 
+from t2t.decoding.classify import classify
 from t2t.decoding.decode import Decoder, decode_each
 from t2t.decoding.scoring import rank, score
 from t2t.decoding.spans import answer_passages
@@ -181,8 +183,14 @@ def _predicted(
             yield [(index, "", None) for index in part]
             continue
         choices = [prepared.examples[i].choices for i in part]
-        encoded = [prepared.choices[i] for i in part]
         rows = [prepared.rows[i] for i in part]
+        if prepared.classes:
+            logs = classify(decoder, params, rows, batch_size)
+            yield [
+                (i, of[np.argmax(l)], max(l)) for i, of, l in zip(part, choices, logs, strict=True)
+            ]
+            continue
+        encoded = [prepared.choices[i] for i in part]
         ranked = rank(decoder, params, rows, encoded, batch_size=batch_size)
         yield [
             (index, of[r.best], r.scores[r.best])

@@ -85,6 +85,8 @@ def judge(prepared: Prepared, lines: Sequence[Line], resamples: int) -> Result:
 
 
 def _described(prepared: Prepared) -> str:
+    if prepared.classes:
+        return "the likeliest class"
     if prepared.ranked:
         return "the likeliest choice"
     if prepared.spans is not None:

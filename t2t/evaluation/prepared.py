@@ -19,6 +19,7 @@ from t2t.evaluation.metrics.catalog import metric
 from t2t.evaluation.metrics.metric import Judged, Metric
 from t2t.evaluation.spelling import check_spelling
 from t2t.models.architecture import DECODER, ENCODER, ENCODER_DECODER, Architecture
+from t2t.objectives.classes_config import Classes
 from t2t.objectives.cloze import ADDED
 from t2t.objectives.extractive_config import ExtractiveSpans
 from t2t.tasks.examples import examples
@@ -50,6 +51,7 @@ class Prepared(NamedTuple):
     # Where answers are spans: how they are looked for, and each example's question and context.
     spans: ExtractiveSpans | None = None
     passages: tuple[Passage, ...] = ()
+    classes: bool = False  # whether a head tells which of the choices it is
 
     @property
     def name(self) -> str:
@@ -76,24 +78,26 @@ def prepare(
     settings: Judging,
     tokenizer: Tokenizer,
     arch: Architecture | None = None,
-    spans: ExtractiveSpans | None = None,
+    head: ExtractiveSpans | Classes | None = None,
 ) -> Prepared:
-    """Reads a task's examples and encodes them for a model; arch None: an encoder-decoder; spans: of
-    a model that points at them (see readings.py).
+    """Reads a task's examples and encodes them for a model; arch None: an encoder-decoder; head: what
+    it answers by, where that is spans (see readings.py) or classes.
 
     A decoder alone is given the same texts, and its answers are the next words; an encoder alone
-    chooses among the task's choices. Where a model has few positions, inputs are cut to them.
+    chooses among the task's choices, by its classes where it has such. Where a model has few positions, inputs are cut to them.
     Raises UserError where a split, file, metric or training example is missing, a metric cannot
     judge the task, a prompt does not fit, the vocabulary cannot spell the task, or such a model
     cannot answer it.
     """
-    if spans is not None:
+    if isinstance(head, ExtractiveSpans):
         from t2t.evaluation.readings import prepare_readings
 
-        return prepare_readings(task, settings, tokenizer, arch, spans)
+        return prepare_readings(task, settings, tokenizer, arch, head)
     stacks = ENCODER_DECODER if arch is None else arch.stacks
+    classes = head is not None
     if stacks == ENCODER:
-        require_roles(tokenizer.vocabulary, MASKING_ROLES, "the model")
+        roles = ("cls", "sep") if classes else MASKING_ROLES
+        require_roles(tokenizer.vocabulary, roles, "the model")
         for key in ("beams", "targets_length"):
             if getattr(settings, key):
                 raise UserError(
@@ -104,7 +108,7 @@ def prepare(
     if settings.shots:
         pool = list(examples(task, "train", settings.data))
         found = list(with_shots(found, pool, settings.shots, settings.seed))
-    check_answerable(task.name, found, stacks)
+    check_answerable(task.name, found, stacks, head)
     ends, begins = before_answer(stacks, settings.shots)
     encoded = tokenizer.encode([example.input + ends for example in found])
     targets = tokenizer.encode([begins + example.target for example in found])
@@ -115,7 +119,7 @@ def prepare(
     decoding, ranked = _decoding(task, settings, found, metrics, stacks, choices)
     labelled = all(example.truth is not None for example in found)
     scored = labelled and any(one.likelihood for one in metrics.values())
-    answers = [len(c) for of in choices for c in of] if ranked else [0]
+    answers = [len(c) for of in choices for c in of] if ranked and not classes else [0]
     answers += [len(ids) + len(eos) for ids in targets] if scored else []
     longest = _longest(task, settings, arch, max(decoding.max_tokens if decoding else 0, *answers))
     too_long = [i for i, ids in enumerate(encoded) if len(ids) >= longest]
@@ -128,6 +132,7 @@ def prepare(
     texts = [[e.input, e.target, e.truth, e.group, e.id, e.choices] for e in found]
     settled = [how, ranked, scored, longest, tokenizer.vocabulary.fingerprint]
     settled += [] if stacks == ENCODER_DECODER else [stacks, ends, begins]
+    settled += ["classes"] if classes else []
     if scored and stacks == ENCODER:
         raise UserError(
             f"{task.name}: the metrics {', '.join(task.metrics)} need the likelihood of a whole "
@@ -154,6 +159,7 @@ def prepare(
         metrics=metrics,
         truncated=len(too_long),
         identity=content_hash([task.name, split, settled, texts]),
+        classes=classes,
     )
 
 

@@ -40,7 +40,7 @@ def prepare_readings(
             "positions"
         )
     split, found, metrics = examples_and_metrics(task, settings)
-    check_answerable(task.name, found, ENCODER, spans=True)
+    check_answerable(task.name, found, ENCODER, spans)
     if any(one.likelihood for one in metrics.values()):
         raise UserError(
             f"{task.name}: the metrics {', '.join(task.metrics)} need the likelihood of a whole "

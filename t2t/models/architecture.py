@@ -48,7 +48,6 @@ _NOT_WITH_RELATIVE = (
     "layer_groups",
     "token_types",
     "task_types",
-    "pair_classes",
     "query_scalar",
     "attention_softcap",
     "layer_scaled_attention",
@@ -135,7 +134,7 @@ class Architecture:
     embedding_norm: bool = False
     # vocabulary: hidden states to logits. masked: a dense layer, the activation and a norm before
     # that. replaced: one logit a token, for the tokens themselves. Beside it the logits of `pair_classes`
-    # from a pooled first token (0: none), those of `token_classes` for every token (ERNIE 2.0's tasks,
+    # from a pooled [CLS] (0: none), those of `token_classes` for every token (ERNIE 2.0's tasks,
     # 0: none), and a bias a vocabulary entry.
     head: Literal["vocabulary", "masked", "replaced"] = "vocabulary"
     vocabulary_bias: bool = False
@@ -277,6 +276,11 @@ class Architecture:
     def positions(self) -> int | None:
         """How many tokens of a text there are positions for; None: any number."""
         return self.learned_positions - self.first_position if self.learned_positions else None
+
+    @property
+    def summary_last(self) -> bool:
+        """Whether [CLS], whose state stands for a text, stands behind it (XLNet) or before it."""
+        return self.relative_attention
 
     @property
     def embedding_width(self) -> int:

@@ -45,7 +45,7 @@ class ReplacedHead(nnx.Module):
 
 
 class PairHead(nnx.Module):
-    """tanh(x W + b) V + c, [..., E] of a first token -> [..., classes] (BERT's pooler and NSP)."""
+    """tanh(x W + b) V + c, [..., E] of a [CLS] -> [..., classes] (BERT's pooler, NSP, classifiers)."""
 
     def __init__(self, arch: Architecture, declare: Declare):
         self.pooler = _dense(arch, declare, arch.d_model, arch.d_model)

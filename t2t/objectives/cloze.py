@@ -1,6 +1,7 @@
 """Pairs of texts for an encoder alone: the target is what stands at masks behind the input.
 
-    encoder  [CLS], input, a [MASK] for each of the target's tokens, [SEP]
+    encoder  [CLS], input, a [MASK] for each of the target's tokens, [SEP]; or, where [CLS] stands
+             last (XLNet), input, masks, [SEP], [CLS], which is of segment type 2
     places   where the masks stand in the row;  targets  the target's tokens
 
 All masks of an answer are masked at once, each is predicted from the input alone (PET's reading of
@@ -56,18 +57,23 @@ def make_pairs_batch(
     whole = inputs[1] + targets[1] + ADDED
     begin = np.cumsum(whole) - whole
     flat = np.full(int(whole.sum()), vocabulary.mask_id, np.int32)
-    flat[begin], flat[begin + whole - 1] = vocabulary.cls_id, vocabulary.sep_id
-    put(flat, begin + 1, tokens, *inputs)
+    ends = begin + whole - 1
+    flat[ends - 1 if cfg.last else ends] = vocabulary.sep_id
+    flat[ends if cfg.last else begin] = vocabulary.cls_id
+    before = 0 if cfg.last else 1
+    put(flat, begin + before, tokens, *inputs)
     side = RowLayout(examples_in_row, whole, cfg.length)
     predictions = RowLayout(examples_in_row, targets[1], cfg.answers)
     masks = np.arange(int(targets[1].sum()))
-    first = side.offsets + 1 + inputs[1] - (np.cumsum(targets[1]) - targets[1])
+    first = side.offsets + before + inputs[1] - (np.cumsum(targets[1]) - targets[1])
     answers = flat_examples(tokens, *targets)
+    encoder = {"tokens": side.lay(flat, int(vocabulary.pad_id))}
+    if cfg.last:
+        types = np.zeros_like(flat)
+        types[ends] = 2
+        encoder["types"] = side.lay(types, 0)
     return {
-        "encoder": {
-            "tokens": side.lay(flat, int(vocabulary.pad_id)),
-            **side.segments_and_positions(),
-        },
+        "encoder": {**encoder, **side.segments_and_positions()},
         "places": predictions.lay(masks + np.repeat(first, targets[1]), 0),
         "targets": predictions.lay(answers, int(vocabulary.pad_id)),
         "weights": predictions.filled.astype(np.float32),

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal, TypeAlias
 
 from t2t.errors import UserError
 from t2t.models.architecture import DECODER, ENCODER, ENCODER_DECODER
+from t2t.objectives.classes_config import Classes
 from t2t.objectives.extractive_config import ExtractiveSpans
 
 ANY = "any stacks"
@@ -95,10 +96,11 @@ class Continuation:
 @dataclass(frozen=True)
 class Cloze:
     """What `TextToText` is for an encoder alone: rows of `length`, [CLS], masks and [SEP] counted, with
-    at most `answers` masks."""
+    at most `answers` masks. last: whether [CLS] stands behind its text."""
 
     length: int
     answers: int
+    last: bool = False
 
     suits: ClassVar[str] = ENCODER
 
@@ -433,4 +435,5 @@ Objective: TypeAlias = (
     | PermutationLM
     | ErnieTasks
     | ExtractiveSpans
+    | Classes
 )

@@ -12,6 +12,7 @@ import numpy as np
 
 from t2t.objectives import (
     causal_lm,
+    classes,
     cloze,
     continuation,
     ernie_tasks,
@@ -23,6 +24,7 @@ from t2t.objectives import (
     text_to_text,
     ul2,
 )
+from t2t.objectives.classes_config import Classes, Classified
 from t2t.objectives.config import (
     DECODER,
     ENCODER,
@@ -41,7 +43,9 @@ from t2t.objectives.config import (
     TextToText,
 )
 
-Posed = TextToText | Continuation | Cloze | ExtractiveSpans
+Posed = TextToText | Continuation | Cloze | ExtractiveSpans | Classified
+# Whose answers a head of their own gives: a span of a context, a class.
+Headed = ExtractiveSpans | Classes
 
 _MODULES: dict[type, ModuleType] = {
     SpanCorruption: span_corruption,
@@ -55,6 +59,7 @@ _MODULES: dict[type, ModuleType] = {
     PermutationLM: permutation_lm,
     ErnieTasks: ernie_tasks,
     ExtractiveSpans: extractive_spans,
+    Classified: classes,
 }
 
 
@@ -63,13 +68,18 @@ def implementation(cfg: Objective) -> ModuleType:
     return _MODULES[type(cfg)]
 
 
-def posed(cfg: Objective, stacks: str) -> Objective | Posed:
-    """Returns `cfg` as a model of these stacks is given it: TextToText is another for each."""
+def posed(cfg: Objective, stacks: str, last: bool = False) -> Objective | Posed:
+    """Returns `cfg` as a model of these stacks is given it: TextToText is another for each.
+
+    last: whether an encoder's [CLS] stands behind its text.
+    """
     if isinstance(cfg, TextToText) and stacks == DECODER:
         both = cfg.inputs_length, cfg.targets_length
         return Continuation(sum(both), *both)
     if isinstance(cfg, TextToText) and stacks == ENCODER:
-        return Cloze(cfg.inputs_length, cfg.targets_length)
+        return Cloze(cfg.inputs_length, cfg.targets_length, last)
+    if isinstance(cfg, Classes):
+        return Classified(cfg.labels, cfg.length, last)
     return cfg
 
 
@@ -107,9 +117,14 @@ def has_stages(cfg: Objective) -> bool:
     return isinstance(cfg, ErnieTasks)
 
 
-def extractive(cfg: Objective) -> ExtractiveSpans | None:
-    """Returns `cfg` where answers are spans of a context; None: they are texts."""
-    return cfg if isinstance(cfg, ExtractiveSpans) else None
+def headed(cfg: Objective) -> Headed | None:
+    """Returns `cfg` where answers are spans of a context or classes; None: they are texts."""
+    return cfg if isinstance(cfg, Headed) else None
+
+
+def labels_of(cfg: Objective) -> tuple[str, ...]:
+    """The classes of a text, where a head tells them."""
+    return cfg.labels if isinstance(cfg, Classes) else ()
 
 
 def takes_token_marks(cfg: Objective) -> bool:
@@ -167,6 +182,10 @@ def batch_shapes(cfg: Objective, rows: int, full: bool) -> dict:
     if isinstance(cfg, ErnieTasks):
         return shapes | ernie_tasks.more_shapes(cfg, rows, shapes)
     if isinstance(cfg, ExtractiveSpans):
+        shapes["encoder"]["types"] = ints(rows, inputs)
+    if isinstance(cfg, Classified):
+        shapes["summaries"] = shapes["targets"]
+    if getattr(cfg, "last", False):
         shapes["encoder"]["types"] = ints(rows, inputs)
     if isinstance(cfg, MaskedLM | Cloze):
         shapes["places"] = shapes["targets"]

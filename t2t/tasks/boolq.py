@@ -46,6 +46,6 @@ TASKS: tuple[Task, ...] = (
         read=read_label,
         metrics=("accuracy",),
         targets_length=62,
-        chosen=True,
+        labels=BOOLEANS,
     ),
 )

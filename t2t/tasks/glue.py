@@ -57,7 +57,7 @@ def _task(
         read=read_label,
         metrics=metrics,
         judged=judged,
-        chosen=True,
+        labels=labels,
         **LENGTHS,
     )
 
@@ -214,7 +214,7 @@ TASKS: tuple[Task, ...] = (
         examples=labelled("sst2", ("negative", "positive"), ("sentence",)),
         read=read_label,
         metrics=("accuracy",),
-        chosen=True,
+        labels=("negative", "positive"),
         **LENGTHS,
     ),
     _task(

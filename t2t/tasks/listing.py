@@ -26,7 +26,7 @@ def listing(tasks: Iterable[Task]) -> list[str]:
 
 def _for_encoders(task: Task) -> str:
     """How an encoder alone answers: a key of _MODELS."""
-    return "chosen" if task.chosen else "extractive" if task.extractive else ""
+    return "chosen" if task.labels else "extractive" if task.extractive else ""
 
 
 def _row(task: Task) -> tuple[str, ...]:

@@ -43,7 +43,7 @@ def task_of(own: OwnTask, where: str) -> Task:
         inputs_length=own.inputs_length,
         targets_length=own.targets_length,
         decoding=DecodingDefaults(beams=own.beams),
-        chosen=bool(own.choices),
+        labels=own.choices,
     )
 
 

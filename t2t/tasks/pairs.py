@@ -6,6 +6,8 @@ from t2t.data import pairs, source_config
 from t2t.data.answer_marks import answered
 from t2t.errors import UserError
 from t2t.models.architecture import ENCODER, ENCODER_DECODER
+from t2t.objectives.classes_config import Classes
+from t2t.objectives.extractive_config import ExtractiveSpans
 from t2t.tasks import catalog, own_task
 from t2t.tasks.examples import examples
 from t2t.tasks.posing import check_answerable
@@ -17,14 +19,18 @@ def task_of(source: source_config.Task) -> Task:
     return own_task.task_of(source.own, "own") if source.own else catalog.find(source.name)
 
 
-def check(source: source_config.Task, stacks: str = ENCODER_DECODER, spans: bool = False) -> None:
+def check(
+    source: source_config.Task,
+    stacks: str = ENCODER_DECODER,
+    head: ExtractiveSpans | Classes | None = None,
+) -> None:
     """Reads a first example. Raises UserError for a task, split or file that is not there, or a task
-    that a model of these stacks, or one that points at `spans`, cannot answer."""
+    that a model of these stacks, or with this `head`, cannot answer."""
     task = task_of(source)
     first = next(_labelled(task, source), None)
     if first is None:
         raise UserError(f"{_named(task, source)}: holds no example")
-    check_answerable(task.name, (first,), stacks, spans)
+    check_answerable(task.name, (first,), stacks, head)
 
 
 def open_pairs(source: source_config.Task, before: str = "") -> pairs.Pairs:
@@ -50,7 +56,7 @@ def open_readings(source: source_config.Task) -> pairs.Pairs:
 
     def read() -> Iterator[tuple[str, str]]:
         for one in _labelled(task, source):
-            check_answerable(task.name, (one,), ENCODER, spans=True)
+            check_answerable(task.name, (one,), ENCODER, ExtractiveSpans())
             if one.reading.answer is not None:
                 yield one.reading.question, answered(one.reading.context, one.reading.answer)
 

@@ -5,13 +5,16 @@ an encoder alone finds the answer at masks behind it: for both the answer is the
 so a space stands before it. After a prompt of solved examples (few_shot.py), each of which has its
 answer in a line of its own, a decoder alone begins that line.
 
-An encoder alone that points at spans (ExtractiveSpans) is given question and context as published.
+An encoder alone that points at spans (ExtractiveSpans) is given question and context as published; one
+that tells classes (Classes) is given the input alone.
 """
 
 from collections.abc import Sequence
 
 from t2t.errors import UserError
 from t2t.models.architecture import DECODER, ENCODER, ENCODER_DECODER
+from t2t.objectives.classes_config import Classes
+from t2t.objectives.extractive_config import ExtractiveSpans
 from t2t.tasks.task import Example
 
 
@@ -23,11 +26,23 @@ def before_answer(stacks: str, shots: int = 0) -> tuple[str, str]:
 
 
 def check_answerable(
-    name: str, examples: Sequence[Example], stacks: str, spans: bool = False
+    name: str,
+    examples: Sequence[Example],
+    stacks: str,
+    head: ExtractiveSpans | Classes | None = None,
 ) -> None:
-    """Raises UserError where a model of these stacks cannot answer: an encoder alone writes no text, and
-    one that points at `spans` needs a context that holds them."""
-    if spans:
+    """Raises UserError where a model of these stacks cannot answer: an encoder alone writes no text, one
+    whose `head` points at spans needs a context that holds them, and one that tells classes their labels.
+    """
+    if isinstance(head, Classes):
+        other = next((one.choices for one in examples if one.choices != head.labels), None)
+        if other is not None:
+            raise UserError(
+                f"{name}: its answers are {', '.join(other) or 'free text'}, and the model tells "
+                f"{', '.join(head.labels)} (Classes, config.objective); take a task with those"
+            )
+        return
+    if head is not None:
         if not all(example.reading for example in examples):
             raise UserError(
                 f"{name}: its answers are no parts of a context, which ExtractiveSpans "

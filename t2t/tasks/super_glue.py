@@ -42,6 +42,7 @@ def _task(
     examples: Callable[[Record, str], Iterable[Example]],
     metrics: tuple[str, ...],
     *,
+    labels: tuple[str, ...] = (),
     read: Callable[[str, Example], Any] = read_label,
     files: Callable[..., Iterator[Placed]] = jsonl,
     more: tuple[Layout, ...] = (),
@@ -57,7 +58,7 @@ def _task(
         examples=examples,
         read=read,
         metrics=metrics,
-        chosen=read is read_label,
+        labels=labels,
         **LENGTHS,
     )
 
@@ -146,12 +147,13 @@ def _diagnostic(
         read=read_label,
         metrics=(metric,),
         judged="test",
-        chosen=True,
+        labels=ENTAILMENT,
         **LENGTHS,
     )
 
 
 _NLI_KEYS = ("hypothesis", "premise")
+_CB, _COPA = ("entailment", "contradiction", "neutral"), ("choice1", "choice2")
 _rte = labelled("rte", ENTAILMENT, _NLI_KEYS)
 
 
@@ -167,25 +169,29 @@ TASKS: tuple[Task, ...] = (
         "BoolQ",
         labelled("boolq", BOOLEANS, ("passage", "question")),
         ("accuracy",),
+        labels=BOOLEANS,
         more=COMBINED,
     ),
     _task(
         "cb",
         "CB",
-        labelled("cb", ("entailment", "contradiction", "neutral"), _NLI_KEYS),
+        labelled("cb", _CB, _NLI_KEYS),
         ("macro_f1", "accuracy"),
+        labels=_CB,
     ),
     _task(
         "copa",
         "COPA",
-        labelled("copa", ("choice1", "choice2"), ("choice1", "choice2", "premise", "question")),
+        labelled("copa", _COPA, (*_COPA, "premise", "question")),
         ("accuracy",),
+        labels=_COPA,
     ),
     _task(
         "multirc",
         "MultiRC",
         multirc_example,
         ("f1", "exact_match"),
+        labels=BOOLEANS,
         files=flattened(jsonl, multirc_answers),
     ),
     _task(
@@ -197,9 +203,13 @@ TASKS: tuple[Task, ...] = (
         files=flattened(jsonl, record_queries),
         lists=("entities", "answers"),
     ),
-    _task("rte", "RTE", _rte, ("accuracy",)),
+    _task("rte", "RTE", _rte, ("accuracy",), labels=ENTAILMENT),
     _task(
-        "wic", "WiC", labelled("wic", BOOLEANS, ("sentence1", "sentence2", "word")), ("accuracy",)
+        "wic",
+        "WiC",
+        labelled("wic", BOOLEANS, ("sentence1", "sentence2", "word")),
+        ("accuracy",),
+        labels=BOOLEANS,
     ),
     _task(
         "wsc",

@@ -96,7 +96,8 @@ class Task:
     read(prediction, example) gives the value that is compared with `truth`, None where the
     prediction is no valid answer. metrics: names in t2t.evaluation.metrics.catalog, or a user's
     `module:function`. Lengths are in tokens, end of sequence included. judged: the split that is
-    judged by default. chosen: whether every example has choices. goes_on: whether a text does not
+    judged by default. labels: the only targets, in order of their numbers,
+    where all examples have the same (their choices). goes_on: whether a text does not
     end with its target, so that a decoder alone is not asked whether it does. extractive: whether
     every example has a reading. posed: how a part of its context is written among the truths.
     """
@@ -112,7 +113,7 @@ class Task:
     inputs_length: int = 512
     targets_length: int = 512
     decoding: DecodingDefaults = GREEDY
-    chosen: bool = False
+    labels: tuple[str, ...] = ()
     goes_on: bool = False
     extractive: bool = False
     posed: Callable[[str], str] = str

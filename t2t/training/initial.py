@@ -11,41 +11,69 @@ from t2t.errors import UserError
 from t2t.interop import huggingface
 from t2t.interop.opening import open_published
 from t2t.interop.published import Published, parameters
+from t2t.objectives.config import Classes, ExtractiveSpans
+from t2t.objectives.implementations import Headed
 from t2t.training.initial_config import FromHuggingFace, FromRun, FromT5X, FromTeacher, Initial
 from t2t.training.run_parameters import manifest_of, read_parameters
 
 
 def initial_parameters(
-    initial: FromRun | FromHuggingFace | FromT5X, wanted: dict, say: Callable[[str], None]
+    initial: FromRun | FromHuggingFace | FromT5X,
+    wanted: dict,
+    say: Callable[[str], None],
+    head: Headed | None = None,
 ) -> tuple[dict, dict]:
     """Returns (parameters, what every checkpoint of the run records of where they came from).
 
     wanted: the model's parameters as ShapeDtypeStructs with shardings. Arrays are read straight
-    onto the mesh and cast leaf by leaf. A head of tokens (token_head) that is not there yet is left
-    out: whoever begins a run draws what is not given.
+    onto the mesh and cast leaf by leaf. A head of tokens (token_head) that is not there yet, and the
+    head that answers (`head`) where it is of another objective there, are left out: whoever begins a
+    run draws what is not given.
     Raises: UserError naming every leaf that is missing there, of another shape, or not wanted;
     Failure where no checkpoint is sound.
     """
     match initial:
         case FromRun(path, step):
-            theirs = manifest_of(path, step)["record"]["config"]["model"]
-            wanted = _without_new(wanted, theirs.get("token_classes", 0) > 0, say)
+            theirs = manifest_of(path, step)["record"]["config"]
+            heads = {n: theirs["model"].get(f"{n}_classes", 0) for n in ("token", "pair")}
+            same = head is not None and _is_of(theirs["objective"], head)
+            wanted = _without_new(wanted, head, same, **heads, say=say)
             found, params = read_parameters(path, step, wanted, say)
             say(f"begins with the parameters of {path}, step {found}")
             return params, {"path": path, "step": found}
         case FromHuggingFace() | FromT5X():
             published = open_initial(initial)
-            wanted = _without_new(wanted, published.arch.token_classes > 0, say)
+            arch = published.arch
+            same = isinstance(head, ExtractiveSpans) and arch.token_classes == 2
+            heads = {"token": arch.token_classes, "pair": arch.pair_classes}
+            wanted = _without_new(wanted, head, same, **heads, say=say)
             say(f"begins with the parameters of {published.where}")
             return parameters(published.leaves, wanted), {"path": published.where}
 
 
-def _without_new(wanted: dict, there: bool, say: Callable[[str], None]) -> dict:
-    """Returns what is wanted of a model; there: whether it has a head of tokens."""
-    if there or "token_head" not in wanted:
-        return wanted
-    say("the head that points at answers is new: drawn at random")
-    return {name: part for name, part in wanted.items() if name != "token_head"}
+def _is_of(objective: dict, head: Headed) -> bool:
+    """Whether a run's objective, as its configuration has it, is answered by the same head."""
+    labels = list(getattr(head, "labels", ()))
+    return objective["class"] == type(head).__name__ and objective.get("labels", []) == labels
+
+
+def _without_new(
+    wanted: dict, head: Headed | None, same: bool, token: int, pair: int, say: Callable[[str], None]
+) -> dict:
+    """Returns what is wanted of a model. same: whether its head answers what `head` does; token, pair:
+    how many classes of tokens and of pairs it has."""
+    kept = dict(wanted)
+    if "token_head" in wanted and (not token or (isinstance(head, ExtractiveSpans) and not same)):
+        say("the head that points at answers is new: drawn at random")
+        del kept["token_head"]
+    if isinstance(head, Classes) and not same:
+        what = "classifier is" if pair else "classifier and what it pools by are"
+        say(f"the {what} new: drawn at random")
+        pooler = {"pooler": wanted["pair_head"]["pooler"]}
+        kept = {**kept, "pair_head": pooler} if pair else kept
+        if not pair:
+            del kept["pair_head"]
+    return kept
 
 
 def open_initial(initial: FromHuggingFace | FromT5X, key: str = "config.initial") -> Published:

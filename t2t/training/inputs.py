@@ -17,7 +17,14 @@ from t2t.data.vocabulary import piece_marks
 from t2t.errors import UserError
 from t2t.interop import huggingface
 from t2t.monitoring.compile_cache import cache_root
-from t2t.objectives.implementations import extractive, takes_counts, takes_marks, takes_token_marks
+from t2t.objectives.classes import with_labels
+from t2t.objectives.config import ExtractiveSpans
+from t2t.objectives.implementations import (
+    labels_of,
+    takes_counts,
+    takes_marks,
+    takes_token_marks,
+)
 from t2t.tasks.pairs import open_pairs, open_readings
 from t2t.tasks.posing import before_answer
 from t2t.training.checkpoint_reading import steps_in
@@ -71,7 +78,7 @@ def open_inputs(
         check(tokenizer.vocabulary)
     stores: dict = {}
     before = before_answer(run.model.stacks)[1]
-    spans = extractive(run.objective) is not None
+    spans = isinstance(run.objective, ExtractiveSpans)
 
     def store(corpus):
         if corpus.source not in stores:
@@ -94,6 +101,9 @@ def open_inputs(
     if takes_counts(run.objective):
         counts = token_counts(train, vocabulary.size)
         vocabulary = dataclasses.replace(vocabulary, counts=counts)
+    if labels := labels_of(run.objective):
+        spelled = tokenizer.encode([before + label for label in labels])
+        vocabulary = with_labels(vocabulary, labels, spelled)
     arguments = (run.posed, vocabulary, run.training.seed)
     kept = {"cache": cache_folder(run)}
     inputs = Inputs(

@@ -19,6 +19,8 @@ from t2t.training.checkpoint_reading import (
 from t2t.training.frozen import read_frozen
 from t2t.training.leaf_names import named_leaves
 
+DISCRIMINATOR = "discriminator"
+
 
 def checkpoints_of(workdir: str | os.PathLike) -> str:
     """Returns the folder of a run's checkpoints."""
@@ -55,12 +57,16 @@ def read_parameters(
     """Returns (step, parameters) of a run's checkpoint; step None: the newest sound one.
 
     wanted: the parameters of a model without adapters, ShapeDtypeStructs with shardings; arrays are
-    read straight onto those and cast leaf by leaf. whole: the run must have no others.
+    read straight onto those and cast leaf by leaf. Of a run with a generator they are those of its
+    discriminator, or of both. whole: the run must have no others.
     Raises: UserError naming every leaf that is missing, of another shape or not wanted; Failure
     where nothing sound is there.
     """
     manifest = manifest_of(workdir, step)
     record, there = manifest["record"], manifest["leaves"]
+    if has_generator(there) and DISCRIMINATOR not in wanted:
+        step, params = read_parameters(workdir, step, {DISCRIMINATOR: wanted}, say, whole=False)
+        return step, params[DISCRIMINATOR]
     kept_apart = record.get("frozen")
     trained, frozen = partition(wanted, lambda n: kept_apart is None or f"params/{n}" in there)
     adapters = _adapters(there, wanted)
@@ -80,6 +86,11 @@ def read_parameters(
         scale = LoRA(**record["config"]["training"]["lora"]).scale
         params = jax.jit(merge_lora, static_argnums=2)(params, adapted, scale)
     return step, params
+
+
+def has_generator(leaves: dict) -> bool:
+    """Whether a checkpoint's leaves, by name, are those of two networks (wiring.generator_discriminator)."""
+    return any(name.startswith(f"params/{DISCRIMINATOR}/") for name in leaves)
 
 
 def _adapters(there: dict, wanted: dict) -> dict:

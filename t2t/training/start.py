@@ -10,6 +10,7 @@ from t2t.data.tokenizer_files import keep
 from t2t.errors import UserError
 from t2t.models.lora_config import is_adapter
 from t2t.models.partition import TEACHER, own, partition
+from t2t.objectives.implementations import headed
 from t2t.training import programs as program_builder
 from t2t.training.checkpoints import CheckpointStore
 from t2t.training.frozen import keep_frozen, read_frozen
@@ -87,7 +88,7 @@ def _new_state(run, programs: Programs, teacher: dict, say: Callable) -> tuple[d
         layers = run.initial.layers
         given = student_of(teacher[TEACHER], layers, wanted)
         return programs.begin(key, given), {"initial": {"layers": list(layers)}}
-    given, origin = initial_parameters(run.initial, wanted, say)
+    given, origin = initial_parameters(run.initial, wanted, say, headed(run.objective))
     return programs.begin(key, given), {"initial": origin}
 
 

@@ -26,7 +26,7 @@ from t2t.training.checkpoint_reading import (
 )
 from t2t.training.fingerprints import fingerprint_of_run
 from t2t.training.frozen import leaves_of_frozen
-from t2t.training.run_parameters import read_parameters
+from t2t.training.run_parameters import DISCRIMINATOR, has_generator, read_parameters
 
 _BLOCK_BYTES = 1 << 26
 _HANDLERS = "orbax.checkpoint._src.handlers"
@@ -131,7 +131,7 @@ def stored_parameters(
 ) -> tuple[int, dict[Path, StoredTensor]]:
     """Returns (step, parameters as views): of the step asked for, or of the newest with a manifest.
 
-    LoRA's adapters are merged. A leaf is restored whole, and verified, when a part of it is first read; it is kept until
+    LoRA's adapters are merged; of a generator and a discriminator it is the latter. A leaf is restored whole, and verified, when a part of it is first read; it is kept until
     another is. Raises: UserError where there is no such step, or it holds another model.
     """
     steps = steps_in(directory)
@@ -141,6 +141,7 @@ def stored_parameters(
     step, known = _readable(directory, steps if step is None else [step])
     workdir = os.path.dirname(directory)
     known |= {f"params/{name}": leaf for name, leaf in leaves_of_frozen(workdir).items()}
+    within = ("params", DISCRIMINATOR) if has_generator(known) else ("params",)
     kept: dict[Path, np.ndarray] = {}
 
     def whole(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
@@ -155,7 +156,7 @@ def stored_parameters(
         return kept[path]
 
     def view(path: Path, shape: tuple[int, ...]) -> StoredTensor:
-        name = "/".join(("params", *path))
+        name = "/".join((*within, *path))
         found = known.get(name)
         if found is None or tuple(found["shape"]) != shape:
             there = "is not there" if found is None else f"has shape {found['shape']}"

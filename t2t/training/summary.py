@@ -8,6 +8,7 @@ from t2t.decoding.decode import make_decoder
 from t2t.decoding.fill import shown_rows
 from t2t.models.architecture import ENCODER_DECODER
 from t2t.models.partition import join, own
+from t2t.objectives.implementations import labels_of
 from t2t.parallel import sharding
 from t2t.training import heldout
 
@@ -57,4 +58,5 @@ def closing_lines(run, programs, inputs, state: dict, evaluate: Callable) -> Ite
                 params,
                 batch,
                 run.evaluation.examples,
+                labels_of(run.objective),
             )

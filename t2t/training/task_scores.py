@@ -7,7 +7,7 @@ from t2t.errors import UserError
 from t2t.evaluation.evaluate import evaluate_tasks
 from t2t.evaluation.prepared import prepare
 from t2t.models.partition import join, own
-from t2t.objectives.implementations import extractive
+from t2t.objectives.implementations import headed
 from t2t.tasks.catalog import find
 from t2t.tasks.examples import examples
 from t2t.tasks.posing import check_answerable
@@ -22,7 +22,7 @@ Judge = Callable[[dict, int, Callable[[str], bool]], Iterator[tuple[str, dict[st
 
 def check_tasks(run) -> None:
     """Reads a first example of every task. Raises UserError naming what is not there."""
-    settings, spans = run.evaluation.judging, extractive(run.objective) is not None
+    settings = run.evaluation.judging
     for i, name in enumerate(run.evaluation.tasks):
         try:
             task = find(name)
@@ -30,7 +30,7 @@ def check_tasks(run) -> None:
             first = next(iter(examples(task, split, settings.data, 1)), None)
             if first is None:
                 raise UserError(f"the split {split!r} holds no example")
-            check_answerable(task.name, (first,), run.model.stacks, spans)
+            check_answerable(task.name, (first,), run.model.stacks, headed(run.objective))
         except UserError as error:
             raise UserError(f"config.evaluation.tasks[{i}]: {error}") from None
 
@@ -44,7 +44,7 @@ def task_judge(
     """
     settings = run.evaluation.judging
     tasks = [
-        prepare(find(name), settings, inputs.tokenizer, run.model, extractive(run.objective))
+        prepare(find(name), settings, inputs.tokenizer, run.model, headed(run.objective))
         for name in run.evaluation.tasks
     ]
     decoder = make_decoder(programs.model, inputs.tokenizer, programs.mesh)

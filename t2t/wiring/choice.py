@@ -7,6 +7,7 @@ from jax.sharding import Mesh
 from t2t.models.architecture import ENCODER, Architecture
 from t2t.models.transformer import Model, common_units
 from t2t.objectives.config import (
+    Classes,
     ErnieTasks,
     ExtractiveSpans,
     MaskedLM,
@@ -16,6 +17,7 @@ from t2t.objectives.config import (
 from t2t.objectives.implementations import memory_of
 from t2t.vocabulary_loss import Chunks
 from t2t.wiring import (
+    classes,
     extractive,
     generator_discriminator,
     masked,
@@ -83,6 +85,12 @@ def loss_functions(run, model: Model, mesh: Mesh | None = None) -> tuple[Callabl
             )
         case ExtractiveSpans():
             return tuple(extractive.loss_function(model, z) for z in (run.training.z_loss, 0.0))
+        case Classes():
+            return classes.loss_function(model, *terms), classes.loss_function(model, 0.0, 0.0)
+        case TextToText() if model.arch.relative_attention:
+            return permuted.answers_loss_function(
+                model, *terms, chunks
+            ), permuted.answers_loss_function(model, 0.0, 0.0, chunks)
         case TextToText() if model.arch.stacks == ENCODER:
             return masked.loss_function(model, *terms, chunks=chunks), masked.loss_function(
                 model, 0.0, 0.0, chunks=chunks

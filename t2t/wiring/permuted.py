@@ -48,6 +48,34 @@ def loss_function(
     return loss_fn
 
 
+def answers_loss_function(
+    model: Model, z_loss: float, label_smoothing: float, chunks: Chunks | None = None
+) -> Callable:
+    """As `loss_function`, of answers behind an input (t2t.objectives.cloze), each token of which is
+    predicted from the input alone."""
+
+    def loss_fn(trainable, frozen, carry, batch, rng):
+        params = join(frozen, trainable)
+        side = asked(batch["encoder"], batch["places"], batch["weights"] > 0)
+        hidden, _, _ = model.forward(params, {"encoder": side}, dropout_key=rng)
+        objective, sums = predictions(model, params, hidden, batch, z_loss, label_smoothing, chunks)
+        return objective, (sums, carry)
+
+    return loss_fn
+
+
+def asked(encoder: dict, places: jax.Array, there: jax.Array) -> dict:
+    """The part of a batch with queries at places [B, P] that are `there` [B, P], whose contents nothing
+    but themselves sees."""
+    row = jnp.arange(places.shape[0])[:, None]
+    ranks = jnp.zeros(encoder["tokens"].shape, jnp.int32)
+    return {
+        **encoder,
+        "queried": places,
+        "ranks": ranks.at[row, places].max(there.astype(jnp.int32)),
+    }
+
+
 def empty(model: Model, rows: int, memory: int) -> dict[str, jax.Array]:
     """The carry of a first step: a memory of `rows` rows with nothing in it."""
     arch = model.arch

@@ -30,7 +30,7 @@ def test_the_list_has_a_line_a_task(capsys):
         assert cells[1] == task.suite
         assert cells[2].split(",") == list(task.splits)
         assert cells[3] == f"{task.inputs_length}/{task.targets_length}"
-        assert cells[5] == ("all" if task.chosen or task.extractive else "decoders")
+        assert cells[5] == ("all" if task.labels or task.extractive else "decoders")
         assert cells[6].split(",") == list(task.metrics)
         assert cells[7].startswith("TFDS " if task.source.tfds else "files such as ")
 

@@ -1,0 +1,78 @@
+"""Answers of an encoder alone that has a classifier: how likely each label is.
+
+Rows are laid as `t2t.objectives.classes` lays them, one text each.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import jax
+import numpy as np
+
+from t2t.decoding.batches import batches, laid_out, padded
+from t2t.models.transformer import Params
+from t2t.objectives.classes_config import ADDED
+from t2t.parallel.sharding import replicated
+from t2t.wiring.masked import at_places
+
+
+def classify(
+    decoder, params: Params, rows: Sequence[np.ndarray], batch_size: int = 32
+) -> list[list[float]]:
+    """log p of every class of each row (tokens without [CLS] and [SEP]), in input order.
+
+    decoder: a `Decoder`. A row and what is added must fit the model's positions.
+    """
+    facts, program = decoder.tokenizer.vocabulary, _program(decoder)
+    last = decoder.model.arch.summary_last
+    results: list[list[float]] = [[]] * len(rows)
+    pending = None
+
+    def read(indices: list[int], values: jax.Array) -> None:
+        for index, row in zip(indices, np.asarray(jax.device_get(values)), strict=False):
+            results[index] = row.tolist()
+
+    ends = [facts.sep_id, facts.cls_id] if last else [facts.sep_id]
+    texts = [np.concatenate([[] if last else [facts.cls_id], row, ends]) for row in rows]
+    for batch in batches([len(row) + ADDED for row in rows], batch_size, decoder.mesh):
+        length = min(batch.length, decoder.model.arch.positions or batch.length)
+        encoder = padded([texts[i] for i in batch.filled], length)
+        places = np.array([len(texts[i]) - 1 if last else 0 for i in batch.filled], np.int32)
+        if last:
+            encoder["types"] = np.where(np.arange(length) == places[:, None], 2, 0).astype(np.int32)
+        values = program(params, laid_out({"encoder": encoder, "places": places}, decoder.mesh))
+        if pending is not None:
+            read(*pending)
+        pending = batch.indices, values
+    if pending is not None:
+        read(*pending)
+    return results
+
+
+def _program(decoder):
+    """Returns (params, arrays) -> log p of each class [B, classes], jitted."""
+    if "classes" not in decoder.programs:
+        whole = None if decoder.mesh is None else replicated(decoder.mesh)
+
+        def program(params, arrays):
+            hidden, _, _ = decoder.model.forward(params, {"encoder": arrays["encoder"]})
+            first = at_places(hidden, arrays["places"][:, None])[:, 0]
+            return jax.nn.log_softmax(decoder.model.pair_logits(params, first))
+
+        decoder.programs["classes"] = jax.jit(program, out_shardings=whole)
+    return decoder.programs["classes"]
+
+
+def tell_classes(decoder, params, batch: dict, labels: Sequence[str], count: int) -> Iterator[str]:
+    """Yields the texts of a batch's first rows with the likeliest label beside the true one."""
+    tokenizer, rows = decoder.tokenizer, min(count, len(batch["targets"]))
+    vocabulary = tokenizer.vocabulary
+    for row in range(rows):
+        if not batch["weights"][row].any():
+            continue
+        mine = batch["encoder"]["segments"][row] == 1
+        ids = batch["encoder"]["tokens"][row][mine]
+        text = ids[(ids != vocabulary.cls_id) & (ids != vocabulary.sep_id)]
+        (logs,) = classify(decoder, params, [text])
+        yield f"  text:  {tokenizer.decode(ids, stop_at_eos=False)!r}"
+        yield f"  model: {labels[int(np.argmax(logs))]!r}"
+        yield f"  truth: {labels[int(batch['targets'][row, 0])]!r}"
