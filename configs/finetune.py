@@ -26,7 +26,8 @@ which is judged while it is trained and by
 
 That is BERT's own fine-tuning (arXiv:1810.04805, section 4.2): 3 epochs of 32 windows a batch, AdamW
 at 5e-5, the head of two logits a token drawn at random. `train-v1.1.json` and `dev-v1.1.json` are
-yours to supply. Expected of BERT base (published, not measured here): 80.8 exact match, 88.5 F1 on the
+yours to supply; `finetune:squad_v2:FROM` takes those of version 2.0, some of whose questions have no
+answer. Expected of BERT base (published, not measured here): 80.8 exact match, 88.5 F1 on the
 development set (their table 2), judged by the task's own metrics as T5 is.
 
 Batch and steps are T5's: 2^18 steps of 128 packed rows, a checkpoint every 5,000, the five with the
@@ -98,7 +99,7 @@ def get_config(arg: str = "") -> Run:
     if run.model.stacks != ENCODER:
         return run
     if task.extractive:
-        return _pointing(run)
+        return _pointing(run, task)
     return _classifying(run, task) if task.labels and run.model.head != "masked" else run
 
 
@@ -123,26 +124,29 @@ def _dropping(model: Architecture) -> Architecture:
     return dataclasses.replace(model, dropout=0.1, expert_dropout=0.4 if model.experts else 0.0)
 
 
-def _pointing(run: Run) -> Run:
+def _pointing(run: Run, task: tasks.Task) -> Run:
     """The run of an encoder alone that points at answers: BERT's fine-tuning on SQuAD."""
+    spans = for_positions(run.model.positions)
+    if task.unanswerable:
+        spans = dataclasses.replace(spans, null_threshold=0.0)
     return dataclasses.replace(
         run,
         model=dataclasses.replace(run.model, token_classes=2),
         data=dataclasses.replace(run.data, order="shuffled", batch_size=32),
-        objective=for_positions(run.model.positions),
+        objective=spans,
         optimizer=AdamW(epsilon=1e-6),
         schedule=Linear(peak=5e-5, warmup_steps=830),
         training=Training(steps=8300, z_loss=0.0),
         evaluation=Evaluation(
             every_steps=1000,
-            tasks=("squad",),
+            tasks=(task.name,),
             judging=Judging(data=f"{FOLDER}/tasks", resamples=0),
         ),
         checkpoints=Checkpoints(
             every_steps=1000,
             keep_latest=1,
             keep_best=1,
-            best_metric="eval/squad/f1",
+            best_metric=f"eval/{task.name}/f1",
             best_mode="max",
         ),
     )

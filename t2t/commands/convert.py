@@ -105,6 +105,7 @@ def _open(options) -> _Source:
         family = found.family if found.family in FAMILIES else ""
         return _Source(found.where, found.arch, found.leaves, named, family, None)
     from t2t import run as runs
+    from t2t.objectives.implementations import labels_of
     from t2t.training.inputs import open_tokenizer
     from t2t.training.streamed_checkpoint import stored_parameters
 
@@ -112,6 +113,11 @@ def _open(options) -> _Source:
         raise UserError(f"--family={options.family}: {path} is a run, whose model is known")
     check_family(options.family, list(FAMILIES))
     run = runs.load_saved(path)
+    if options.to == "huggingface" and labels_of(run.objective):
+        raise UserError(
+            f"{path}: tells classes, and t2t writes no ...ForSequenceClassification; convert the run "
+            "that it began with, or keep it as it is"
+        )
     step, leaves = stored_parameters(f"{path}/checkpoints", run.model, options.step)
     named = named or open_tokenizer(run, _say, path)
     return _Source(f"{path}, step {step}", run.model, leaves, named, options.family, run)

@@ -2,7 +2,8 @@
 
 A span's score is the sum of its start's and its end's logit (Devlin et al. 2019, section 4.2). All
 spans of at most `answer_length` tokens are looked at, where run_squad.py looks at those of the 20
-likeliest starts and ends. A token that stands in several windows begins an answer only in the one
+likeliest starts and ends. Where a question may have no answer, [CLS] as start and end stands for that
+(null_threshold; SQuAD 2.0). A token that stands in several windows begins an answer only in the one
 where it has the most context. The answer is cut out of the context by characters.
 """
 
@@ -100,10 +101,12 @@ def answer_passages(
     ]
     program, facts = _program(decoder, cfg), decoder.tokenizer.vocabulary
     found: list[list[tuple[float, int, int]]] = [[] for _ in passages]
+    nulls = [np.inf] * len(passages)  # how "no answer" scores, where it scores least
     pending = None
 
     def read(batch: Batch, values) -> None:
-        for window, *row in zip(batch.indices, *jax.device_get(values), strict=False):
+        for window, none, *row in zip(batch.indices, *jax.device_get(values), strict=False):
+            nulls[cut.pair[window]] = min(nulls[cut.pair[window]], float(none))
             shift = int(cut.begin[window] - cut.question[window] - 2)  # places to tokens of context
             spans = [
                 (float(score), int(first) + shift, int(last) + shift)
@@ -123,7 +126,12 @@ def answer_passages(
         pending = batch, values
     if pending is not None:
         read(*pending)
-    return [_best(one, spans) for one, spans in zip(passages, found, strict=True)]
+    if cfg.null_threshold is None:
+        return [_best(one, spans) for one, spans in zip(passages, found, strict=True)]
+    return [
+        _best_or_none(one, spans, null, cfg.null_threshold)
+        for one, spans, null in zip(passages, found, nulls, strict=True)
+    ]
 
 
 def _runs(cut: Windows, count: int) -> Iterator[slice]:
@@ -169,26 +177,39 @@ def _arrays(
     return {"encoder": laid["encoder"], "starts": may_start, "ends": may_end}
 
 
-def _best(passage: Passage, spans: list[tuple[float, int, int]]) -> Answer:
+def _best(passage: Passage, spans: list[tuple[float, int, int]], *others: float) -> Answer:
+    """The best span; others: scores of what else there is to choose."""
     if not spans:
         return Answer("", 0.0)
     # Of equal scores the first span; the order of windows in batches must not show.
     spans = sorted(spans, key=lambda span: (-span[0], *span[1:]))[:N_BEST]
     score, first, last = spans[0]
     begin, end = passage.offsets[first, 0], passage.offsets[last, 1]
-    whole = logsumexp([one for one, _, _ in spans])
+    whole = logsumexp([*(one for one, _, _ in spans), *others])
     return Answer(passage.text[begin:end].strip(), float(score - whole))
 
 
+def _best_or_none(
+    passage: Passage, spans: list[tuple[float, int, int]], null: float, threshold: float
+) -> Answer:
+    """The best span, or "" where there is none or `null` is more than the threshold above it."""
+    best = _best(passage, spans, null)
+    top = max((score for score, _, _ in spans), default=-np.inf)
+    if null - top <= threshold:
+        return best
+    return Answer("", float(best.log_probability + null - top) if spans else 0.0)
+
+
 def _program(decoder, cfg: ExtractiveSpans):
-    """Returns (params, arrays) -> the best spans of each row, jitted."""
+    """Returns (params, arrays) -> (the score of [CLS] twice [B], the best spans of each row), jitted."""
     key = "spans", cfg.answer_length
     if key not in decoder.programs:
         whole = None if decoder.mesh is None else replicated(decoder.mesh)
 
         def program(params, arrays):
             logits = place_logits(decoder.model, params, arrays["encoder"])
-            return best_spans(logits, arrays["starts"], arrays["ends"], cfg.answer_length, N_BEST)
+            may = arrays["starts"], arrays["ends"]
+            return logits[:, :, 0].sum(axis=1), *best_spans(logits, *may, cfg.answer_length, N_BEST)
 
         decoder.programs[key] = jax.jit(program, out_shardings=whole)
     return decoder.programs[key]
@@ -200,7 +221,7 @@ def tell_spans(decoder, params, batch: dict, count: int) -> Iterator[str]:
     first = {name: part[:rows] for name, part in batch["encoder"].items()}
     inside = (first["types"] == 1) & (first["tokens"] != tokenizer.vocabulary.sep_id)
     program = _program(decoder, ExtractiveSpans())
-    _, begin, end = jax.device_get(
+    _, _, begin, end = jax.device_get(
         program(params, {"encoder": first, "starts": inside, "ends": inside})
     )
     for row, (start, last) in enumerate(batch["targets"][:rows]):

@@ -185,9 +185,10 @@ def _predicted(
         choices = [prepared.examples[i].choices for i in part]
         rows = [prepared.rows[i] for i in part]
         if prepared.classes:
-            logs = classify(decoder, params, rows, batch_size)
+            told = classify(decoder, params, rows, batch_size)
             yield [
-                (i, of[np.argmax(l)], max(l)) for i, of, l in zip(part, choices, logs, strict=True)
+                (index, of[int(np.argmax(logs))], max(logs))
+                for index, of, logs in zip(part, choices, told, strict=True)
             ]
             continue
         encoded = [prepared.choices[i] for i in part]

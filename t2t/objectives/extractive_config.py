@@ -16,7 +16,10 @@ class ExtractiveSpans:
     Rows of `length` are [CLS] question [SEP] context [SEP]; a question is cut to `question_length`
     tokens. A context that does not fit is read in windows that begin `stride` tokens behind each
     other; a window without the whole answer is to point at [CLS] twice (run_squad.py). Answers that
-    are read off have at most `answer_length` tokens. The model's token_classes are 2, for start and
+    are read off have at most `answer_length` tokens.
+    null_threshold: there is no answer where [CLS] twice scores more than this above the best span, in
+    the window where that scores least (run_squad.py's null_score_diff_threshold, SQuAD 2.0; 0 before it
+    is tuned); None: every question has one. The model's token_classes are 2, for start and
     end; with two token_types or more the question is of type 0, the context of type 1.
     """
 
@@ -24,6 +27,7 @@ class ExtractiveSpans:
     question_length: int = 64
     stride: int = 128
     answer_length: int = 30
+    null_threshold: float | None = None
 
     suits: ClassVar[str] = ENCODER
 

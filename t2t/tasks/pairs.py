@@ -49,7 +49,8 @@ def open_pairs(source: source_config.Task, before: str = "") -> pairs.Pairs:
 def open_readings(source: source_config.Task) -> pairs.Pairs:
     """The questions of a task's split and their contexts, which know where the answer stands.
 
-    A question whose answer its context does not hold is left out (as run_squad.py does).
+    A question whose answer its context does not hold is left out (as run_squad.py does), one that has
+    none stays.
     Raises UserError as `open_pairs`, and for a task whose answers are no parts of a context.
     """
     task = task_of(source)
@@ -57,8 +58,9 @@ def open_readings(source: source_config.Task) -> pairs.Pairs:
     def read() -> Iterator[tuple[str, str]]:
         for one in _labelled(task, source):
             check_answerable(task.name, (one,), ENCODER, ExtractiveSpans())
-            if one.reading.answer is not None:
-                yield one.reading.question, answered(one.reading.context, one.reading.answer)
+            reading = one.reading
+            if reading.answer is not None or reading.unanswerable:
+                yield reading.question, answered(reading.context, reading.answer or (0, 0))
 
     return pairs.of(_named(task, source), read, answered=True)
 

@@ -1,4 +1,7 @@
-"""SQuAD 1.1 and TriviaQA as T5 poses them: `question: ... context: ...`, punctuation set apart.
+"""SQuAD and TriviaQA as T5 poses them: `question: ... context: ...`, punctuation set apart.
+
+SQuAD 2.0 (`squad_v2`), for which T5 has no form, is posed alike; where the context has no answer the
+target is UNANSWERABLE.
 
 Files: SQuAD's JSON as published, or JSONL of prompts (`Title: / Background: / Question: / Answer:`
 with answers_text); TriviaQA's JSON, with its evidence folder for reading. Lengths 512/97 (T5).
@@ -61,6 +64,25 @@ def _squad_reading(record: Record) -> Reading:
     return Reading(question, context, None if begin < 0 else (begin, begin + len(answer)))
 
 
+UNANSWERABLE = "unanswerable"
+
+
+def squad_v2_example(record: Record, split: str) -> Iterable[Example]:
+    """A SQuAD 2.0 record, which may have no answer: the truth is then the empty text."""
+    if texts(record, "answers/text"):
+        yield from squad_example(record, split)
+        return
+    question, context = (text(record, name) for name in ("question", "context"))
+    shown = _joined("question:", pad_punctuation(question), "context:", pad_punctuation(context))
+    reading = Reading(question, context, unanswerable=True)
+    yield Example(shown, UNANSWERABLE, ("",), id=(record["id"],), reading=reading)
+
+
+def read_answer(prediction: str, example: Example) -> str:
+    """Reads an answer as it stands; UNANSWERABLE is none."""
+    return "" if prediction.strip() == UNANSWERABLE else prediction
+
+
 def squad_context_free_example(record: Record, split: str) -> Iterable[Example]:
     """The question alone, from what the model knows (T5's `squad_v010_context_free`)."""
     answers = _squad_answers(record)
@@ -100,30 +122,40 @@ def squad_prompts(path: str) -> Iterator[Placed]:
         yield place, {"id": record.get("id"), **found.groupdict(), "answers/text": answers}
 
 
+_SQUAD_PROMPTS = Layout((("validation", ("squad_v1_val1000.jsonl",)),), squad_prompts)
+
+
 def _squad(
-    name: str, examples: Callable[[Record, str], Iterable[Example]], extractive: bool = False
+    name: str,
+    examples: Callable[[Record, str], Iterable[Example]],
+    extractive: bool = False,
+    version: str = "1.1",
 ) -> Task:
     published = functools.partial(entries, key="data")
     return Task(
         name=name,
         suite="SQuAD",
         source=Source(
-            "squad/v1.1",
+            f"squad/v{version}",
             ("answers/text", "answers/answer_start"),
             (
                 Layout(
-                    (("train", ("train-v1.1.json",)), ("validation", ("dev-v1.1.json",))),
+                    (
+                        ("train", (f"train-v{version}.json",)),
+                        ("validation", (f"dev-v{version}.json",)),
+                    ),
                     flattened(published, squad_questions),
                 ),
-                Layout((("validation", ("squad_v1_val1000.jsonl",)),), squad_prompts),
+                *[_SQUAD_PROMPTS] * (version == "1.1"),
             ),
         ),
         splits=("train", "validation"),
         examples=examples,
-        read=text_answer,
-        metrics=("squad",),
+        read=text_answer if version == "1.1" else read_answer,
+        metrics=("squad",) if version == "1.1" else ("squad_v2",),
         targets_length=97,
         extractive=extractive,
+        unanswerable=version != "1.1",
         posed=pad_punctuation,
     )
 
@@ -259,6 +291,7 @@ _WIKIPEDIA, _WEB = "qa/wikipedia", "qa/web"
 
 TASKS: tuple[Task, ...] = (
     _squad("squad", squad_example, extractive=True),
+    _squad("squad_v2", squad_v2_example, extractive=True, version="2.0"),
     _squad("squad_context_free", squad_context_free_example),
     _trivia(
         "trivia_qa",

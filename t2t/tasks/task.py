@@ -19,12 +19,13 @@ class Reading:
     """A question about a context, both as published, for models that point at the answer.
 
     answer: the characters [begin, end) of the context that are the target; None: it is not there, or
-    the split has no labels.
+    the split has no labels. unanswerable: the context has no answer, and that is known.
     """
 
     question: str
     context: str
     answer: tuple[int, int] | None = None
+    unanswerable: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class Task:
     judged by default. labels: the only targets, in order of their numbers,
     where all examples have the same (their choices). goes_on: whether a text does not
     end with its target, so that a decoder alone is not asked whether it does. extractive: whether
-    every example has a reading. posed: how a part of its context is written among the truths.
+    every example has a reading; unanswerable: whether some have no answer. posed: how a part of its context is written among the truths.
     """
 
     name: str
@@ -116,6 +117,7 @@ class Task:
     labels: tuple[str, ...] = ()
     goes_on: bool = False
     extractive: bool = False
+    unanswerable: bool = False
     posed: Callable[[str], str] = str
 
 

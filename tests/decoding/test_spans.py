@@ -58,48 +58,63 @@ def decoder(tmp_path_factory):
 CFG = ExtractiveSpans(length=40, question_length=12, stride=9, answer_length=5)
 
 
-def test_answers_are_those_of_every_window_looked_at(decoder):
-    model, facts = decoder.model, decoder.tokenizer.vocabulary
-    params = random_params(model, seed=1, noise=0.5)
+def looked_at(decoder, logits_of, passage):
+    """Every span of a passage as (-score, first, last), and what "no answer" scores, window by window."""
+    facts, question = decoder.tokenizer.vocabulary, passage.question[:12]
+    cut = slow_windows(len(passage.context), 37 - len(question), 9)
+    found, nulls, before = [], [], len(question) + 2
+    for number, (start, length) in enumerate(cut):
+        ids = passage.context[start : start + length]
+        row = [facts.cls_id, *question, facts.sep_id, *ids, facts.sep_id]
+        side = {name: np.zeros((1, 40), np.int32) for name in ("tokens", "segments", "types")}
+        side["tokens"][0, : len(row)], side["segments"][0, : len(row)] = row, 1
+        side["types"][0, before : len(row)] = 1
+        side["positions"] = np.arange(40)[None]
+        logits = np.asarray(logits_of(side))[0]
+        nulls.append(float(logits[0, 0] + logits[1, 0]))
+        ends = np.zeros(40, bool)
+        ends[before : before + length] = True
+        starts = np.array(
+            [ends[i] and slow_best(cut, i - before + start) == number for i in range(40)]
+        )
+        found += [
+            (score, first - before + start, last - before + start)
+            for score, first, last in slow_spans(logits, starts, ends, 5)
+        ]
+    return sorted(found), min(nulls)
+
+
+def passages_of(decoder):
     article = tiny_squad.article(3, 9)["paragraphs"]
     contexts = [one["context"] for one in article] + ["It is  pale -\tpink!", "", "a " * 60]
-    questions = [one["qas"][0]["question"] for one in article] + [
-        "What?",
-        "What?",
-        "What colour? " * 9,
-    ]
-    passages = encode_passages(decoder.tokenizer, questions, contexts)
-    logits_of = jax.jit(lambda params, side: place_logits(model, params, side))
+    questions = [one["qas"][0]["question"] for one in article]
+    questions += ["What?", "What?", "What colour? " * 9]
+    return encode_passages(decoder.tokenizer, questions, contexts)
 
-    def slow(passage):
-        question = passage.question[:12]
-        cut = slow_windows(len(passage.context), 37 - len(question), 9)
-        found, before = [], len(question) + 2
-        for number, (start, length) in enumerate(cut):
-            ids = passage.context[start : start + length]
-            row = [facts.cls_id, *question, facts.sep_id, *ids, facts.sep_id]
-            side = {name: np.zeros((1, 40), np.int32) for name in ("tokens", "segments", "types")}
-            side["tokens"][0, : len(row)], side["segments"][0, : len(row)] = row, 1
-            side["types"][0, before : len(row)] = 1
-            side["positions"] = np.arange(40)[None]
-            logits = np.asarray(logits_of(params, side))[0]
-            ends = np.zeros(40, bool)
-            ends[before : before + length] = True
-            starts = np.array(
-                [ends[i] and slow_best(cut, i - before + start) == number for i in range(40)]
-            )
-            found += [
-                (score, first - before + start, last - before + start)
-                for score, first, last in slow_spans(logits, starts, ends, 5)
-            ]
+
+def told(decoder, seed):
+    """Parameters, and what there is to choose from in each passage, looked at one by one."""
+    params = random_params(decoder.model, seed=seed, noise=0.5)
+    logits_of = jax.jit(lambda side: place_logits(decoder.model, params, side))
+    passages = passages_of(decoder)
+    return params, passages, [looked_at(decoder, logits_of, one) for one in passages]
+
+
+def log_of(score, others):
+    return score - np.log(np.exp(np.array(others, np.float64)).sum())
+
+
+def test_answers_are_those_of_every_window_looked_at(decoder):
+    params, passages, seen = told(decoder, 1)
+
+    def slow(passage, found):
         if not found:
             return "", 0.0
-        scores = -np.array([one[0] for one in sorted(found)[:20]], np.float64)
-        _, first, last = min(found)
-        begin, end = passage.offsets[first][0], passage.offsets[last][1]
-        return passage.text[begin:end], scores[0] - np.log(np.exp(scores).sum())
+        _, first, last = found[0]
+        text = passage.text[passage.offsets[first][0] : passage.offsets[last][1]]
+        return text, log_of(-found[0][0], [-one[0] for one in found[:20]])
 
-    wanted = [slow(one) for one in passages]
+    wanted = [slow(one, found) for one, (found, _) in zip(passages, seen, strict=True)]
     assert len(slow_windows(len(passages[-1].context), 25, 9)) > 3
     for size in (4, 64):
         found = answer_passages(decoder, params, CFG, passages, size)
@@ -107,8 +122,25 @@ def test_answers_are_those_of_every_window_looked_at(decoder):
         logs = [one.log_probability for one in found]
         np.testing.assert_allclose(logs, [log for _, log in wanted], atol=1e-5)
     assert found[-2].text == "" and all(
-        one.text in text for one, text in zip(found, contexts, strict=True)
+        one.text in passage.text for one, passage in zip(found, passages, strict=True)
     )
+
+
+def test_there_is_no_answer_where_cls_scores_above_the_best_span_in_every_window(decoder):
+    params, passages, seen = told(decoder, 2)
+    spans = answer_passages(decoder, params, CFG, passages, 64)
+    above = np.array([null + found[0][0] if found else np.inf for found, null in seen])
+    middle = float(np.median(above[np.isfinite(above)])) + 1e-3
+    cfg = dataclasses.replace(CFG, null_threshold=middle)
+    for size in (4, 64):
+        judged = answer_passages(decoder, params, cfg, passages, size)
+        for one, span, (found, null), far in zip(judged, spans, seen, above, strict=True):
+            assert one.text == ("" if far > middle else span.text)
+            if found:
+                scores = [-each[0] for each in found[:20]]
+                mine = null if far > middle else scores[0]
+                assert one.log_probability == pytest.approx(log_of(mine, [*scores, null]), abs=1e-4)
+    assert 3 <= sum(far > middle for far in above) <= 9
 
 
 def test_an_answer_is_the_text_and_not_its_tokens(decoder):

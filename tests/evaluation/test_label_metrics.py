@@ -162,7 +162,15 @@ def test_perplexity_and_bits_a_byte_by_hand():
 def test_every_metric_gives_the_scores_that_it_says():
     for name, one in METRICS.items():
         number = name in ("pearson_corrcoef", "spearman_corrcoef")
-        text = name in ("squad", "trivia_qa", "record", "bleu", "rouge", "edit_distance")
+        text = name in (
+            "squad",
+            "squad_v2",
+            "trivia_qa",
+            "record",
+            "bleu",
+            "rouge",
+            "edit_distance",
+        )
         truths = [1.0, 2.0] if number else ["a b", "c"] if text else [0, 1]
         judged = [
             Judged(t, t, classes=2, target="x", log_likelihood=-1.0, tokens=1) for t in truths

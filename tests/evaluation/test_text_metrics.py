@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -160,6 +161,35 @@ def test_answers_by_hand():
     assert judge("squad", [("ZÜRICH",)], ["zürich"])["em"] == 100.0
     assert judge("squad", [("‘x’",)], ["x"])["em"] == 0.0
     assert judge("trivia_qa", [("‘x’",)], ["x"])["em"] == 100.0
+
+
+def official_v2(truths: list[tuple[str, ...]], values: list[str]) -> tuple[float, float]:
+    """Exact match and F1 as evaluate-v2.0.py describes them, an example after the other."""
+    exact = f1 = 0.0
+    for truth, value in zip(truths, values, strict=True):
+        golds = [answer for answer in truth if squad_normalized(answer)] or [""]
+        exact += max(squad_normalized(gold) == squad_normalized(value) for gold in golds)
+        best = 0.0
+        for gold in golds:
+            wanted, said = squad_normalized(gold).split(), squad_normalized(value).split()
+            shared = sum((Counter(wanted) & Counter(said)).values())
+            if not wanted or not said:
+                best = max(best, float(wanted == said))
+            elif shared:
+                best = max(best, 2 * shared / (len(wanted) + len(said)))
+        f1 += best
+    return 100 * exact / len(truths), 100 * f1 / len(truths)
+
+
+def test_where_there_is_no_answer_none_is_right():
+    truths = [("",), ("",), ("big moose", "the"), ("a hat",), ("red hat",), ("red hat",)]
+    values = ["", "moose", "A big Moose!", "", "hat", "the"]
+    found = judge("squad_v2", truths, values)
+    em, f1 = official_v2(truths, values)
+    assert (found["em"], found["f1"]) == pytest.approx((em, f1)) and em == pytest.approx(100 / 3)
+    assert found["no_answer_f1"] == 50.0
+    assert found["has_answer_f1"] == pytest.approx((1 + 2 / 3) / 4 * 100)
+    assert np.isnan(judge("squad_v2", [("a hat",)], ["hat"])["no_answer_f1"])
 
 
 def test_record_counts_a_query_once():

@@ -29,6 +29,7 @@ from t2t.tasks.catalog import find
 from t2t.tasks.examples import examples
 from t2t.tasks.pairs import open_pairs, open_readings
 from tests import tiny_squad
+from tests.tasks import published
 
 SHARED = pathlib.Path(__file__).parents[2].parent / "shared/data/tasks"
 
@@ -203,6 +204,24 @@ def test_the_place_of_an_answer_is_the_published_one(tmp_path):
     qas[0]["answers"][0]["answer_start"] = 8
     (tmp_path / "train-v1.1.json").write_text(json.dumps({"data": [article], "version": "1.1"}))
     assert open_readings(Task("squad", data=str(tmp_path))).fingerprint != opened.fingerprint
+
+
+def test_a_question_without_an_answer_points_at_cls(tmp_path):
+    data = published.write(tmp_path, published.SQUAD)
+    tiny_squad.write_vocabulary(tmp_path)
+    found = list(examples(find("squad_v2"), "train", data))
+    assert [one.reading.unanswerable for one in found] == [False, False, True]
+    assert (found[2].target, found[2].truth) == ("unanswerable", ("",))
+    assert find("squad_v2").read("unanswerable", found[2]) == ""
+    tokenizer = SubwordTokenizer(str(tmp_path / "vocab.txt"))
+    source = Task("squad_v2", data=data)
+    store = prepare(open_readings(source), tokenizer, str(tmp_path / "store"), progress=False)
+    cfg = Data(Mixture((Corpus("squad", source),)), (Corpus("held", source),), batch_size=3)
+    spans = ExtractiveSpans(length=64, question_length=24, stride=20)
+    samples = batches.evaluation_samples(cfg, [store], spans, tokenizer.vocabulary, 0)["held"]
+    batch = samples.batch_at(0)
+    assert (batch["targets"][:2] > 0).all() and batch["targets"][2].tolist() == [0, 0]
+    assert batch["weights"].all()
 
 
 # --- what does not go together --------------------------------------------------------------------

@@ -176,9 +176,29 @@ _ARTICLE = {
         }
     ],
 }
+_IMPOSSIBLE = {
+    "title": "Elbe",
+    "paragraphs": [
+        {
+            "context": "The Elbe runs north.",
+            "qas": [
+                {
+                    "id": "q3",
+                    "question": "How long is it?",
+                    "answers": [],
+                    "plausible_answers": [{"text": "north", "answer_start": 14}],
+                    "is_impossible": True,
+                }
+            ],
+        }
+    ],
+}
 SQUAD = {
     name: json.dumps({"version": "1.1", "data": [_ARTICLE]})
     for name in ("train-v1.1.json", "dev-v1.1.json")
+} | {
+    name: json.dumps({"version": "v2.0", "data": [_ARTICLE, _IMPOSSIBLE]})
+    for name in ("train-v2.0.json", "dev-v2.0.json")
 }
 
 

@@ -37,6 +37,11 @@ BY_HAND = [
         [("boolq passage: Tea -- Tea is a drink. question: is tea a fruit", "False")],
     ),
     (
+        "squad_v2",
+        {"id": "a", "question": "Who ran?", "context": "Tea's hot.", "answers/text": []},
+        [("question: Who ran ? context: Tea ' s hot . ", "unanswerable")],
+    ),
+    (
         "lambada",
         PASSAGE,
         [("Mara packed the tent, the stove and, last of all, her", "lamp")],

@@ -29,6 +29,7 @@ METRICS: dict[str, Metric] = {
     "pearson_corrcoef": correlation.PEARSON,
     "spearman_corrcoef": correlation.SPEARMAN,
     "squad": question_answering.SQUAD,
+    "squad_v2": question_answering.SQUAD_V2,
     "trivia_qa": question_answering.TRIVIA_QA,
     "record": question_answering.RECORD,
     "bleu": bleu.BLEU,

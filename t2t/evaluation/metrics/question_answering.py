@@ -1,5 +1,7 @@
 """Exact match and token F1 of answers: SQuAD's and TriviaQA's rules; ReCoRD's by query.
 
+SQuAD 2.0's (Rajpurkar et al. 2018) where some questions have no answer.
+
 Rajpurkar et al. 2016; Joshi et al. 2017. Of several right answers the best counts.
 """
 
@@ -65,7 +67,29 @@ def _by_query(judged: Sequence[Judged]) -> np.ndarray:
     return SQUAD.rows([copies[0] for copies in groups(judged).values()])
 
 
+def _rows_v2(judged: Sequence[Judged]) -> np.ndarray:
+    """[exact match, F1, is there an answer]: no answer is right against none, and nothing else."""
+    found = SQUAD.rows(judged)
+    wanted = [[squad_normalized(answer) for answer in answers(one.truth)] for one in judged]
+    given = np.array([squad_normalized(one.value or "") != "" for one in judged])
+    there = np.array([any(texts) for texts in wanted])
+    # Where answer or truth is empty F1 is whether both are (evaluate-v2.0.py).
+    f1 = np.where(there & given, found[:, 1], there == given)
+    return np.stack([np.where(there == given, found[:, 0], 0), f1, there], axis=1)
+
+
+def _scores_v2(rows: np.ndarray) -> dict[str, float]:
+    there = rows[:, 2] > 0
+    with_answer, without = rows[there], rows[~there]
+    return {
+        **_scores(rows[:, :2]),
+        "has_answer_f1": float(100 * with_answer[:, 1].mean()) if there.any() else float("nan"),
+        "no_answer_f1": float(100 * without[:, 1].mean()) if not there.all() else float("nan"),
+    }
+
+
 _NAMES = ("em", "f1")
 SQUAD = Metric(_rows(squad_normalized), _scores, _NAMES)
 TRIVIA_QA = Metric(_rows(trivia_qa_normalized), _scores, _NAMES)
+SQUAD_V2 = Metric(_rows_v2, _scores_v2, (*_NAMES, "has_answer_f1", "no_answer_f1"))
 RECORD = Metric(_by_query, _scores, _NAMES)
