@@ -26,6 +26,7 @@ from t2t.models.architecture import DECODER, ENCODER, ENCODER_DECODER
 from t2t.tasks import catalog
 from t2t.tasks.examples import examples
 from t2t.tasks.task import Task
+from t2t.training.checkpoint_reading import steps_in
 from t2t.training.optimizer_config import AdamW, AdamWScale
 
 TASKS = "sst2_sentences,boolq,glue_rte,squad"
@@ -70,6 +71,8 @@ def tuned(
     task: Task, run: pathlib.Path, way: str, folder: pathlib.Path, options: argparse.Namespace
 ) -> pathlib.Path:
     """Fine-tunes a run in the folder, or goes on with it. Raises: SystemExit where that fails."""
+    if options.steps in steps_in(f"{folder}/checkpoints"):
+        return folder
     length = options.length
     optimizer, rate = OPTIMIZERS[type(runs.load_saved(str(run)).optimizer)]
     more = [f"objective.inputs_length={length}", "objective.targets_length=16"]
@@ -98,15 +101,16 @@ def tuned(
 
 
 def judged(task: Task, folder: pathlib.Path, data: str, rank: bool) -> str:
-    """Judges the newest checkpoint; returns its scores with their intervals, or "-" where the model
-    cannot be asked."""
+    """Judges the newest checkpoint, if that is not done yet; returns its scores with their intervals, or
+    "-" where the model cannot be asked."""
+    step = steps_in(f"{folder}/checkpoints")[-1]
+    name = f"{task.name}.rank" if rank else task.name
+    found = folder / "predictions" / name / f"{step}.json"
     given = [f"--workdir={folder}", f"--tasks={task.name}", f"--data={data}", "--batch-size=64"]
-    if code := t2t("eval", *given, *["--rank"] * rank):
+    if not found.exists() and (code := t2t("eval", *given, *["--rank"] * rank)):
         if code == 2:  # one line has said why
             return "-"
         raise SystemExit(f"{folder}: t2t eval failed on {task.name}")
-    name = f"{task.name}.rank" if rank else task.name
-    found = max((folder / "predictions" / name).glob("*.json"), key=lambda path: int(path.stem))
     told = json.loads(found.read_text())
     return " / ".join(
         f"{value:.1f} ({told['intervals'][score][0]:.1f} to {told['intervals'][score][1]:.1f})"
