@@ -50,7 +50,12 @@ def test_all_stacks_learn_one_task_and_stand_in_one_table(task, tmp_path, capsys
         line = json.loads(during.splitlines()[0])
         assert line["input"] == "of what colour is the dry sky?" and line["target"] == "dark blue"
         assert main(["eval", *arguments, "--rank"]) == 0, capsys.readouterr().err
-    capsys.readouterr()
+    # The last word of a passage is written: an encoder alone cannot.
+    (tmp_path / "lambada_test_plain_text.txt").write_text("of what colour is the sky dark\n" * 3)
+    for kind in STACKS:
+        arguments = [f"--workdir={tmp_path / kind}", "--tasks=lambada", f"--data={tmp_path}"]
+        assert main(["eval", *arguments]) == (2 if kind == "encoder" else 0)
+    assert "lambada: its answers are free text" in capsys.readouterr().err
     runs = [str(tmp_path / kind) for kind in STACKS]
     assert main(["compare", *runs, f"--markdown={tmp_path}/table.md"]) == 0
     out = capsys.readouterr().out
