@@ -23,7 +23,7 @@ from t2t.objectives.config import (
     PermutationLM,
     TextToText,
 )
-from t2t.objectives.implementations import Headed, implementation, takes_segments
+from t2t.objectives.implementations import Headed, implementation
 from t2t.training.teacher_checks import check_teacher
 
 _FOR_TEXT = {ENCODER_DECODER: "SpanCorruption", DECODER: "CausalLM", ENCODER: "MaskedLM"}
@@ -150,7 +150,7 @@ def _check_classes(run) -> None:
 
 def _check_spans(run) -> None:
     """Checks that units of external spans have text with spans."""
-    if not takes_segments(run.objective):
+    if not run.objective.takes_segments:
         return
     for key, corpora in all_corpora(run):
         for i, corpus in enumerate(corpora):

@@ -23,12 +23,9 @@ from t2t.data.order import Pieces, below, random_bits, sample_range
 from t2t.errors import UserError
 from t2t.objectives.config import Objective
 from t2t.objectives.implementations import (
-    has_stages,
     implementation,
     luck,
     of_pairs,
-    takes_other_text,
-    takes_token_marks,
 )
 
 # From this bit on the number that an example's randomness hangs on tells its corpus.
@@ -123,21 +120,21 @@ class Samples:
         place = examples.starts + (corpus << CORPUS_BIT)
         number = luck(self.objective, examples.number, place, epoch)
         places, lengths, more = examples.starts, examples.lengths, {}
-        if takes_other_text(self.objective):
+        if self.objective.takes_other_text:
             others = self._other_documents(corpus, examples, number)
             corpus = np.concatenate([corpus, corpus])
             places = np.concatenate([places, others[0]])
             lengths = np.concatenate([lengths, others[1]])
         count = len(examples.starts)
-        if has_stages(self.objective):
+        if self.objective.has_stages:
             behind = self._behind(corpus[:count], examples)
             corpus = np.concatenate([corpus, corpus[:count]])
             places = np.concatenate([places, behind[0]])
             lengths = np.concatenate([lengths, behind[1]])
         tokens, starts = self._read(corpus, places, lengths)
-        if takes_other_text(self.objective):
+        if self.objective.takes_other_text:
             more["other"] = starts[count : 2 * count], lengths[count : 2 * count]
-        if has_stages(self.objective):
+        if self.objective.has_stages:
             more["behind"] = starts[2 * count :], lengths[2 * count :], behind[2]
             # Held-out text is always of the last stage.
             drawn = np.repeat(samples, examples.in_row)
@@ -257,7 +254,7 @@ class Samples:
         kind = np.where(lengths > 0, corpus * _READ_CLASSES + (lengths - 1) // step, -1)
         starts = np.zeros_like(places)
         blocks, size = [], 0
-        marks = {"marks": True} if takes_token_marks(self.objective) else {}
+        marks = {"marks": True} if self.objective.takes_token_marks else {}
         for one in np.unique(kind[kind >= 0]).tolist():
             which = np.flatnonzero(kind == one)
             store = self.stores[one // _READ_CLASSES]

@@ -15,7 +15,6 @@ from t2t.objectives.implementations import (
     implementation,
     of_pairs,
     stride_of,
-    takes_other_text,
 )
 
 
@@ -50,7 +49,7 @@ def rows_of(
     length = implemented.raw_length(objective)
     first, last, begin, end = corpus_rows.token_range(store, corpus.documents)
     corpus_rows.check_size(corpus.name, end - begin, length)
-    if takes_other_text(objective) and last - first < 2:
+    if objective.takes_other_text and last - first < 2:
         raise UserError(
             f"corpus {corpus.name!r}: next_sentence takes text of another document, and this has "
             f"{last - first}; give it more documents, or take pairs='sentence_order'"

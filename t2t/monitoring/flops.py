@@ -6,7 +6,6 @@ not model work and never counts.
 """
 
 from t2t.models.architecture import Architecture
-from t2t.objectives.implementations import memory_of
 
 
 def forward_flops(
@@ -94,7 +93,7 @@ def run_flops(run, inputs: int, targets: int, rows: int = 1) -> int:
     if run.teacher is not None:
         student = train_flops(run.model, inputs, inputs, rows)
         return student + forward_flops(run.teacher.model, inputs, inputs, rows)
-    networks, memory = filter(None, (run.model, run.generator)), memory_of(run.objective)
+    networks, memory = filter(None, (run.model, run.generator)), run.objective.memory
     return sum(train_flops(arch, inputs, targets, rows, memory) for arch in networks)
 
 

@@ -5,12 +5,13 @@ from typing import ClassVar
 
 from t2t.errors import UserError
 from t2t.models.architecture import ENCODER
+from t2t.objectives.traits import Traits
 
 ADDED = 2  # [CLS] and [SEP]
 
 
 @dataclass(frozen=True)
-class Classes:
+class Classes(Traits):
     """A text's label, from the state of its [CLS] (Devlin et al. 2019, section 4.1; XLNet's stands last).
 
     labels: the targets of the task in order of their numbers, one of which every text has; the model's
@@ -31,7 +32,7 @@ class Classes:
 
 
 @dataclass(frozen=True)
-class Classified:
+class Classified(Traits):
     """What `Classes` is for a model; last: whether [CLS] stands behind its text."""
 
     labels: tuple[str, ...]

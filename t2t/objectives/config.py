@@ -8,6 +8,7 @@ from t2t.errors import UserError
 from t2t.models.architecture import DECODER, ENCODER, ENCODER_DECODER
 from t2t.objectives.classes_config import Classes
 from t2t.objectives.extractive_config import ExtractiveSpans
+from t2t.objectives.traits import Traits
 
 ANY = "any stacks"
 
@@ -18,7 +19,7 @@ def _check_length(value: int, where: str, least: int = 4) -> None:
 
 
 @dataclass(frozen=True)
-class SpanCorruption:
+class SpanCorruption(Traits):
     """T5's span corruption (Raffel et al. 2020, section 3.1.4).
 
     `inputs_length` counts encoder tokens with sentinels and EOS; how many raw tokens fill it, and
@@ -62,7 +63,7 @@ class SpanCorruption:
 
 
 @dataclass(frozen=True)
-class TextToText:
+class TextToText(Traits):
     """The pairs of tasks as they are: an input and its target, each cut to its length with its EOS.
 
     A decoder alone reads both as one text and predicts the target (`Continuation`), in rows of both
@@ -82,7 +83,7 @@ class TextToText:
 
 
 @dataclass(frozen=True)
-class Continuation:
+class Continuation(Traits):
     """What `TextToText` is for a decoder alone: rows of `length`, of which an input takes at most
     `inputs_length` with what stands before it, and a target `targets_length` with its EOS."""
 
@@ -94,7 +95,7 @@ class Continuation:
 
 
 @dataclass(frozen=True)
-class Cloze:
+class Cloze(Traits):
     """What `TextToText` is for an encoder alone: rows of `length`, [CLS], masks and [SEP] counted, with
     at most `answers` masks. last: whether [CLS] stands behind its text."""
 
@@ -106,7 +107,7 @@ class Cloze:
 
 
 @dataclass(frozen=True)
-class PrefixLM:
+class PrefixLM(Traits):
     """The beginning of a text is the input, the rest the target (Raffel et al. 2020, section 3.2.1).
 
     The place of the cut is drawn uniformly, at least one token on either side (T5's prefix_lm, with
@@ -158,7 +159,7 @@ UL2_DENOISERS = (
 
 
 @dataclass(frozen=True)
-class UL2:
+class UL2(Traits):
     """UL2's mixture of denoisers (Tay et al. 2022, table 1), one drawn for each sample.
 
     Each input begins with its mode's token: `mode_tokens` are those of R, X and S, special tokens
@@ -185,7 +186,7 @@ class UL2:
 
 
 @dataclass(frozen=True)
-class CausalLM:
+class CausalLM(Traits):
     """Each token from those before it (GPT). A text begins with the vocabulary's BOS, or its EOS
     where it has none, which is read and not predicted; `length` tokens of a row are predicted."""
 
@@ -250,7 +251,7 @@ class ExternalSpans:
 
 
 @dataclass(frozen=True)
-class MaskedLM:
+class MaskedLM(Traits):
     """Masked language modelling (Devlin et al. 2019, section 3.1), alone or with pairs of segments.
 
     `length` counts [CLS] and [SEP]s. Of an example's tokens round(rate * tokens) are predicted, at
@@ -283,6 +284,19 @@ class MaskedLM:
     replaced_weight: float = 50.0
 
     suits: ClassVar[str] = ENCODER
+    takes_marks: ClassVar[bool] = True
+
+    @property
+    def takes_counts(self) -> bool:
+        return self.rarity > 0
+
+    @property
+    def takes_other_text(self) -> bool:
+        return self.pairs == "next_sentence"
+
+    @property
+    def takes_segments(self) -> bool:
+        return isinstance(self.unit, ExternalSpans)
 
     def check(self, where: str) -> None:
         _check_length(self.length, f"{where}.length", least=16)
@@ -310,7 +324,7 @@ class MaskedLM:
 
 
 @dataclass(frozen=True)
-class PermutationLM:
+class PermutationLM(Traits):
     """Permutation language modelling (Yang et al. 2019, sections 2.2 to 2.5; their data_utils.py).
 
     One in `one_in` tokens of a row is predicted (at most `predictions`, None: those of a full row), in
@@ -333,6 +347,11 @@ class PermutationLM:
     memory: int = 0
 
     suits: ClassVar[str] = ENCODER
+    takes_marks: ClassVar[bool] = True
+
+    @property
+    def takes_other_text(self) -> bool:
+        return self.pairs
 
     def check(self, where: str) -> None:
         _check_length(self.length, f"{where}.length", least=16)
@@ -384,7 +403,7 @@ TASKS = ("knowledge", "capital", "relation", "reordering", "distance")
 
 
 @dataclass(frozen=True)
-class ErnieTasks:
+class ErnieTasks(Traits):
     """ERNIE 2.0's tasks that running text has (arXiv:1907.12412, section 4.2), one an example.
 
     knowledge: masked tokens, in whole `unit`s. capital: which words begin with a capital letter.
@@ -405,6 +424,10 @@ class ErnieTasks:
     stages: tuple[Stage, ...] = (Stage(),)
 
     suits: ClassVar[str] = ENCODER
+    takes_marks: ClassVar[bool] = True
+    takes_other_text: ClassVar[bool] = True
+    has_stages: ClassVar[bool] = True
+    takes_segments: ClassVar[bool] = True
 
     def check(self, where: str) -> None:
         self.masking().check(where)

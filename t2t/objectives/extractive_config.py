@@ -5,12 +5,13 @@ from typing import ClassVar
 
 from t2t.errors import UserError
 from t2t.models.architecture import ENCODER
+from t2t.objectives.traits import Traits
 
 ADDED = 3  # [CLS] and two [SEP]s
 
 
 @dataclass(frozen=True)
-class ExtractiveSpans:
+class ExtractiveSpans(Traits):
     """A question's answer is where it begins and ends in a context (Devlin et al. 2019, section 4.2).
 
     Rows of `length` are [CLS] question [SEP] context [SEP]; a question is cut to `question_length`
@@ -30,6 +31,7 @@ class ExtractiveSpans:
     null_threshold: float | None = None
 
     suits: ClassVar[str] = ENCODER
+    takes_token_marks: ClassVar[bool] = True
 
     def check(self, where: str) -> None:
         if not 8 <= self.length <= 1 << 20:

@@ -33,7 +33,6 @@ from t2t.objectives.config import (
     Cloze,
     Continuation,
     ErnieTasks,
-    ExternalSpans,
     ExtractiveSpans,
     MaskedLM,
     Objective,
@@ -93,30 +92,6 @@ def of_pairs(cfg: Objective | Posed) -> Posed:
     return Cloze(*lengths) if cfg.suits == ENCODER else TextToText(*lengths)
 
 
-def takes_marks(cfg: Objective) -> bool:
-    """Whether it asks where words begin and sentences end (vocabulary.marks)."""
-    return isinstance(cfg, MaskedLM | PermutationLM | ErnieTasks)
-
-
-def takes_counts(cfg: Objective) -> bool:
-    """Whether it asks how often tokens stand in the training text (vocabulary.counts)."""
-    return isinstance(cfg, MaskedLM) and cfg.rarity > 0
-
-
-def takes_other_text(cfg: Objective) -> bool:
-    """Whether its examples need a text from another document beside their own."""
-    if isinstance(cfg, PermutationLM):
-        return cfg.pairs
-    if isinstance(cfg, ErnieTasks):
-        return True
-    return isinstance(cfg, MaskedLM) and cfg.pairs == "next_sentence"
-
-
-def has_stages(cfg: Objective) -> bool:
-    """Whether it asks which sample an example is of, and for the text behind it."""
-    return isinstance(cfg, ErnieTasks)
-
-
 def headed(cfg: Objective) -> Headed | None:
     """Returns `cfg` where answers are spans of a context or classes; None: they are texts."""
     return cfg if isinstance(cfg, Headed) else None
@@ -127,28 +102,10 @@ def labels_of(cfg: Objective) -> tuple[str, ...]:
     return cfg.labels if isinstance(cfg, Classes) else ()
 
 
-def takes_token_marks(cfg: Objective) -> bool:
-    """Whether it asks what is said of each token: by a segmenter, or where an answer stands."""
-    return takes_segments(cfg) or isinstance(cfg, ExtractiveSpans)
-
-
-def takes_segments(cfg: Objective) -> bool:
-    """Whether it asks what a segmenter said of each token (see t2t.data.span_marks)."""
-    if isinstance(cfg, ErnieTasks):
-        return True
-    return isinstance(cfg, MaskedLM) and isinstance(cfg.unit, ExternalSpans)
-
-
-def memory_of(cfg: Objective) -> int:
-    """How many tokens before its own a row remembers."""
-    return cfg.memory if isinstance(cfg, PermutationLM) else 0
-
-
 def stride_of(cfg: Objective) -> int:
     """How many raw tokens a row of a stream begins behind the row before it."""
-    if isinstance(cfg, PermutationLM):
-        return permutation_lm.stride(cfg)
-    return implementation(cfg).raw_length(cfg)
+    implemented = implementation(cfg)
+    return getattr(implemented, "stride", implemented.raw_length)(cfg)
 
 
 def luck(cfg: Objective, number: np.ndarray, start: np.ndarray, epoch: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from t2t.errors import Failure, UserError
 from t2t.models.partition import join
 from t2t.monitoring import flops
 from t2t.monitoring.model_table import parameter_count, path_name
-from t2t.objectives.implementations import implementation, memory_of
+from t2t.objectives.implementations import implementation
 from t2t.parallel import compiler_flags, sharding
 from t2t.planning import gpu_target, hlo, topology
 from t2t.run import Run
@@ -196,7 +196,7 @@ def _unfactored(run: Run, built: programs.Programs) -> list[tuple[str, int]]:
 
 def _step_flops(run: Run, batch) -> int:
     inputs, targets = implementation(run.posed).lengths(run.posed)
-    rows, memory = batch["targets"].shape[0], memory_of(run.objective)
+    rows, memory = batch["targets"].shape[0], run.objective.memory
     return flops.train_flops(run.model, inputs, targets, rows, memory)
 
 

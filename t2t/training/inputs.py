@@ -21,9 +21,6 @@ from t2t.objectives.classes import with_labels
 from t2t.objectives.config import ExtractiveSpans
 from t2t.objectives.implementations import (
     labels_of,
-    takes_counts,
-    takes_marks,
-    takes_token_marks,
 )
 from t2t.tasks.pairs import open_pairs, open_readings
 from t2t.tasks.posing import before_answer
@@ -85,7 +82,7 @@ def open_inputs(
             stores[corpus.source] = prepare.ensure(
                 cache_folder(run), opened(corpus.source, before, spans), tokenizer, workers=workers
             )
-        if takes_token_marks(run.objective) and not stores[corpus.source].marked:
+        if run.objective.takes_token_marks and not stores[corpus.source].marked:
             raise UserError(
                 f"corpus {corpus.name!r}: was prepared without spans, which ExternalSpans "
                 "(config.objective.unit) takes; prepare the text again from Jsonl(spans=...)"
@@ -95,10 +92,10 @@ def open_inputs(
     train = [store(c) for c in run.data.train.corpora]
     heldout = [store(c) for c in run.data.evaluation]
     vocabulary = tokenizer.vocabulary
-    if takes_marks(run.objective):
+    if run.objective.takes_marks:
         marks = piece_marks(tokenizer.pieces(range(vocabulary.size)), vocabulary)
         vocabulary = dataclasses.replace(vocabulary, marks=marks)
-    if takes_counts(run.objective):
+    if run.objective.takes_counts:
         counts = token_counts(train, vocabulary.size)
         vocabulary = dataclasses.replace(vocabulary, counts=counts)
     if labels := labels_of(run.objective):

@@ -14,7 +14,6 @@ from t2t.objectives.config import (
     PermutationLM,
     TextToText,
 )
-from t2t.objectives.implementations import memory_of
 from t2t.vocabulary_loss import Chunks
 from t2t.wiring import (
     classes,
@@ -103,5 +102,5 @@ def loss_functions(run, model: Model, mesh: Mesh | None = None) -> tuple[Callabl
 
 def first_carry(run, model: Model) -> dict:
     """Returns what the first step is handed from none before it: arrays by row, [B, ...] each, or none."""
-    memory = memory_of(run.objective)
+    memory = run.objective.memory
     return permuted.empty(model, run.data.batch_size, memory) if memory else {}
