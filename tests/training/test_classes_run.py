@@ -96,7 +96,7 @@ def test_a_classifier_is_trained_judged_and_gone_on_with(pretrained, folder, tmp
     assert f"begins with the parameters of {pretrained}, step 2" in said and "'dark blue'" in said
     rows = [json.loads(line) for line in (tuned / "metrics.jsonl").read_text().splitlines()]
     last = [row for row in rows if row["split"] == "eval/colours"][-1]
-    assert last["accuracy"] > 90
+    assert last["accuracy"] > 85
     during = (tuned / "predictions/colours/120.jsonl").read_text()
     assert main(["eval", f"--workdir={tuned}", task, "--resamples=20"]) == 0
     assert (tuned / "predictions/colours/120.jsonl").read_text() == during
