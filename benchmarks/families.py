@@ -6,8 +6,8 @@
 Each trains by `t2t train --config=FAMILY:tiny` in a process of its own, in `--workdir`; one that is
 finished there is not trained again. The losses are of the held-out book, in nat a predicted token,
 before the first step and after the last. Beside them stands what the best predictor that cannot see
-its input would have on those very targets (the unigram distribution in hindsight, sentinels free):
-every family must end under it. FLOPs are matrix products of one step (t2t/monitoring/flops.py).
+its input would have on those very targets (the unigram distribution in hindsight, sentinels free; of
+masked text it sees what stands at the place itself): every family must end under it. FLOPs are matrix products of one step (t2t/monitoring/flops.py).
 """
 
 import argparse
@@ -108,6 +108,7 @@ def figures(family: str, folder: pathlib.Path) -> Figures:
     blind = heldout.input_blind_loss(
         (samples.batch_at(step) for step in range(count)),
         np.array([*vocabulary.sentinels, vocabulary.eos_id]),
+        vocabulary.mask_id if run.objective.shows_places else None,
     )
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     speeds = [row["tokens_per_second"] for row in rows if row["split"] == "train"]

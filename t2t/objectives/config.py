@@ -285,6 +285,7 @@ class MaskedLM(Traits):
 
     suits: ClassVar[str] = ENCODER
     takes_marks: ClassVar[bool] = True
+    shows_places: ClassVar[bool] = True
 
     @property
     def takes_counts(self) -> bool:
@@ -425,6 +426,7 @@ class ErnieTasks(Traits):
 
     suits: ClassVar[str] = ENCODER
     takes_marks: ClassVar[bool] = True
+    shows_places: ClassVar[bool] = True
     takes_other_text: ClassVar[bool] = True
     has_stages: ClassVar[bool] = True
     takes_segments: ClassVar[bool] = True

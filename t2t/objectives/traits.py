@@ -16,6 +16,8 @@ class Traits:
     has_stages: ClassVar[bool] = False
     # What a segmenter said of each token (t2t.data.span_marks).
     takes_segments: ClassVar[bool] = False
+    # Predictions see what stands at their own place: a mask, mostly.
+    shows_places: ClassVar[bool] = False
     # How many tokens before its own a row remembers.
     memory: ClassVar[int] = 0
 

@@ -60,25 +60,38 @@ def exchanged(batches: Iterable) -> Iterator:
         yield {**batch, "encoder": {k: np.roll(v, 1, axis=0) for k, v in batch["encoder"].items()}}
 
 
-def input_blind_loss(batches: Iterable, free: np.ndarray) -> float:
+def input_blind_loss(batches: Iterable, free: np.ndarray, mask_id: int | None = None) -> float:
     """Returns the loss per target token of the best predictor that cannot see any input.
 
     It is the unigram distribution of these very targets (in hindsight, so nothing without input can
     do better with a fixed distribution); the tokens in `free` (sentinels, EOS) cost it nothing.
+    mask_id: of masked text, whose predictions see what stands at their own place. So does this
+    predictor: where that is no mask it is the target with the share of places that stayed as they were.
     """
-    counts: np.ndarray | None = None
+    counts = np.zeros(0, np.int64)
+    stayed = written = 0
     for batch in batches:
-        tokens = batch["targets"][batch["weights"] > 0]
-        found = np.bincount(tokens)
-        if counts is None or len(found) > len(counts):
-            found[: 0 if counts is None else len(counts)] += 0 if counts is None else counts
-            counts = found
-        else:
-            counts[: len(found)] += found
-    if counts is None or counts.sum() == 0:
+        there = batch["weights"] > 0
+        targets = batch["targets"][there]
+        if mask_id is not None:
+            shown = np.take_along_axis(batch["encoder"]["tokens"], batch["places"], axis=1)[there]
+            same = shown == targets
+            stayed += int(same.sum())
+            written += int((~same & (shown != mask_id)).sum())
+            targets = targets[~same]
+        found = np.bincount(targets, minlength=len(counts))
+        found[: len(counts)] += counts
+        counts = found
+    total = counts.sum() + stayed
+    if total == 0:
         return float("nan")
-    total = counts.sum()
     costly = counts.astype(np.float64)
     costly[free[free < len(costly)]] = 0
-    share = costly[costly > 0] / costly.sum()
-    return float(-(share * np.log(share)).sum() * costly.sum() / total)
+    kinds = np.array([stayed, written], np.float64)  # of the places where something is shown
+    return (_nats(costly) + _nats(kinds)) / float(total)
+
+
+def _nats(counts: np.ndarray) -> float:
+    """What it costs to tell so many things of each kind apart, by their shares."""
+    some = counts[counts > 0]
+    return float(-(some * np.log(some / some.sum())).sum())

@@ -38,7 +38,8 @@ def closing_lines(run, programs, inputs, state: dict, evaluate: Callable) -> Ite
 
         if run.evaluation.input_blind:
             loss = heldout.score(evaluate, state, placed(host()))["loss"]
-            blind = heldout.input_blind_loss(host(), free)
+            mask_id = vocabulary.mask_id if run.objective.shows_places else None
+            blind = heldout.input_blind_loss(host(), free, mask_id)
             line = (
                 f"eval/{name}: loss {loss:.3f} nat a token; best predictor that cannot see the "
                 f"input (unigram over targets, sentinels free) {blind:.3f}: {blind - loss:+.3f} better"
