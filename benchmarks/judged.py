@@ -75,7 +75,9 @@ def tuned(
         return folder
     length = options.length
     optimizer, rate = OPTIMIZERS[type(runs.load_saved(str(run)).optimizer)]
-    more = [f"objective.inputs_length={length}", "objective.targets_length=16"]
+    # Of several labels in a row; a decoder alone reads its targets in one row with its inputs.
+    more = [f"objective.inputs_length={length}"]
+    more += [f"objective.targets_length={16 if way == WAYS[DECODER] else length // 4}"]
     if way == CLASSIFIER:
         more = [f"objective=Classes({task.labels!r},length={length})"]
         more += [f"model.pair_classes={len(task.labels)}"]

@@ -14,6 +14,7 @@ from t2t.decoding.spans import tell_spans
 from t2t.models.architecture import DECODER, ENCODER
 from t2t.parallel.sharding import replicated
 from t2t.wiring.masked import at_places
+from t2t.wiring.permuted import asked
 
 _CONTINUED = 24  # tokens of a text that is gone on with
 SENTINEL = re.compile(r"<extra_id_(\d+)>")
@@ -86,10 +87,10 @@ def tell_masks(decoder: Decoder, params, batch: dict, count: int) -> Iterator[st
     there = batch["weights"][:rows] > 0
     found = np.asarray(told(params, first, batch["places"][:rows], there))
     for row in range(rows):
-        asked = batch["weights"][row] > 0
+        mine = there[row]
         yield f"  text:  {tokenizer.decode(first['tokens'][row], stop_at_eos=False)!r}"
-        yield f"  model: {' '.join(tokenizer.pieces(found[row][asked]))}"
-        yield f"  truth: {' '.join(tokenizer.pieces(batch['targets'][row][asked]))}"
+        yield f"  model: {' '.join(tokenizer.pieces(found[row][mine]))}"
+        yield f"  truth: {' '.join(tokenizer.pieces(batch['targets'][row][mine]))}"
 
 
 def fill_rows(decoder: Decoder, params, batch: dict, count: int, blanks: int = 3) -> Iterator[str]:

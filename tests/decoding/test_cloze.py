@@ -8,6 +8,7 @@ import pytest
 
 from t2t.data.tokenizers import ByteTokenizer
 from t2t.decoding.decode import make_decoder
+from t2t.decoding.fill import tell_masks
 from t2t.decoding.scoring import rank, score_each
 from t2t.errors import UserError
 from t2t.models.families import xlnet
@@ -86,3 +87,27 @@ def test_what_cannot_be_asked_is_refused():
     bare = make_decoder(decoder.model, ByteTokenizer(125))
     with pytest.raises(UserError, match=r"the model: the vocabulary has no \[MASK\]"):
         score_each(bare, {}, ROWS[:1], [[ROWS[0]]])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("permuted", [True, False])
+def test_what_queries_are_shown_to_tell_is_what_they_were_asked(permuted):
+    """XLNet's rows, of a permuted text and of an answer behind an input: a query does not see itself."""
+    decoder = decoder_of("xlnet")
+    params = random_params(decoder.model, seed=1, noise=0.3)
+    tokens = np.arange(60, 72, dtype=np.int32)[None].repeat(2, axis=0)
+    places = np.array([[4, 7, 0], [2, 0, 0]], np.int32)
+    weights = np.array([[1, 1, 0], [1, 0, 0]], np.float32)
+    targets = np.take_along_axis(tokens, places, axis=1)
+    encoder = {"tokens": tokens, "segments": np.ones_like(tokens)}
+    if permuted:
+        ranks = np.zeros_like(tokens)
+        ranks[0, 4], ranks[0, 7], ranks[1, 2] = 1, 2, 1
+        encoder["ranks"] = ranks
+    batch = {"encoder": encoder, "places": places, "targets": targets, "weights": weights}
+    lines = list(tell_masks(decoder, params, batch, 2))
+    changed = tokens.copy()
+    changed[0, 7], changed[1, 2] = 90, 91  # seen by no query
+    other = {**batch, "encoder": {**encoder, "tokens": changed}}
+    again = list(tell_masks(decoder, params, other, 2))
+    assert lines[1::3] == again[1::3] and lines[0] != again[0]
