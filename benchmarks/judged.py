@@ -6,8 +6,9 @@
 RUNS holds a run of each family under its name (`python -m benchmarks.families` makes them); nothing is
 written there. A task with a training split in DIR is trained on by `t2t train --config=finetune:TASK:RUN`,
 any other is asked of the run as it is; both are judged by `t2t eval` with its bootstrap interval. Encoders
-with a masked head are read in two ways, by label words at masks and by a classifier. What is finished in
-`--workdir` is not done again. Rows of a batch are packed, so that a family whose tokens are short (bytes)
+alone are fine-tuned with a classifier (or one that points, on SQuAD) and asked as they are by label words
+at masks, XLNet by its queries, ELECTRA by what looks replaced. What is finished in `--workdir` is not done
+again. Rows of a batch are packed, so that a family whose tokens are short (bytes)
 sees fewer examples a step; all have the same number of steps.
 """
 
@@ -30,18 +31,11 @@ from t2t.training.checkpoint_reading import steps_in
 from t2t.training.optimizer_config import AdamW, AdamWScale
 
 TASKS = "sst2_sentences,boolq,glue_rte,squad"
-WORDS, CLASSIFIER = "label words", "classifier"
-WAYS = {ENCODER_DECODER: "text to text", DECODER: "continuation"}
+# By stacks: how the answers of a fine-tuned model are read.
+WAYS = {ENCODER_DECODER: "text to text", DECODER: "continuation", ENCODER: "classifier"}
 # By the optimizer of the run: that of the fine-tuning, and its peak (AdamWScale's is relative to each
 # parameter's size).
 OPTIMIZERS = {AdamWScale: ("AdamWScale", 0.01), AdamW: ("AdamW(epsilon=1e-6)", 1e-3)}
-
-
-def ways_of(model) -> tuple[str, ...]:
-    """Returns how a model's answers are read."""
-    if model.stacks != ENCODER:
-        return (WAYS[model.stacks],)
-    return (WORDS, CLASSIFIER) if model.head == "masked" else (CLASSIFIER,)
 
 
 def has_training(task: Task, data: str) -> bool:
@@ -68,24 +62,25 @@ def linked(run: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
 
 
 def tuned(
-    task: Task, run: pathlib.Path, way: str, folder: pathlib.Path, options: argparse.Namespace
+    task: Task, run: pathlib.Path, folder: pathlib.Path, options: argparse.Namespace
 ) -> pathlib.Path:
     """Fine-tunes a run in the folder, or goes on with it. Raises: SystemExit where that fails."""
     if options.steps in steps_in(f"{folder}/checkpoints"):
         return folder
     length = options.length
-    optimizer, rate = OPTIMIZERS[type(runs.load_saved(str(run)).optimizer)]
+    base = runs.load_saved(str(run))
+    optimizer, rate = OPTIMIZERS[type(base.optimizer)]
     # Of several labels in a row; a decoder alone reads its targets in one row with its inputs.
-    more = [f"objective.inputs_length={length}"]
-    more += [f"objective.targets_length={16 if way == WAYS[DECODER] else length // 4}"]
-    if way == CLASSIFIER:
-        more = [f"objective=Classes({task.labels!r},length={length})"]
-        more += [f"model.pair_classes={len(task.labels)}"]
+    targets = 16 if base.model.stacks == DECODER else length // 4
+    more = [f"objective=TextToText({length},{targets})"]
+    if base.model.stacks == ENCODER:
+        more = [f"objective.length={length}"]
+    windows = task.extractive and base.model.stacks == ENCODER
     settings = [
         *more,
         f"data.train.corpora[0].source.data={options.data}",
         f"data.evaluation[0].source.data={options.data}",
-        "data.order=packed",
+        f"data.order={'shuffled' if windows else 'packed'}",
         f"data.batch_size={options.rows}",
         f"optimizer={optimizer}",
         f"schedule=Linear({rate},warmup_steps={options.steps // 10})",
@@ -120,17 +115,14 @@ def judged(task: Task, folder: pathlib.Path, data: str, rank: bool) -> str:
     )
 
 
-def cell(task: Task, run: pathlib.Path, way: str, options: argparse.Namespace) -> str:
-    """Returns what the table says of a family read in one way."""
+def cell(task: Task, run: pathlib.Path, options: argparse.Namespace) -> str:
+    """Returns what the table says of a family on a task."""
     if has_training(task, options.data):
-        name = f"{run.name}-{task.name}-{way.replace(' ', '_')}"
-        folder = tuned(task, run, way, options.workdir / name, options)
+        folder = tuned(task, run, options.workdir / f"{run.name}-{task.name}", options)
         return judged(task, folder, options.data, rank=False)
-    model = runs.load_saved(str(run)).model
-    if way != ways_of(model)[0]:  # asked as it is it has no classifier
-        return "-"
     folder = linked(run, options.workdir / run.name)
-    return judged(task, folder, options.data, bool(task.labels) and model.stacks != ENCODER)
+    writes = runs.load_saved(str(run)).model.stacks != ENCODER
+    return judged(task, folder, options.data, rank=bool(task.labels) and writes)
 
 
 def headed(task: Task, data: str) -> str:
@@ -165,9 +157,9 @@ def main() -> None:
     rows = []
     for name in names:
         run = (options.runs / name).resolve()
-        for way in ways_of(runs.load_saved(str(run)).model):
-            rows.append((name, way, *(cell(task, run, way, options) for task in tasks)))
-            results.show("scores with their 95% intervals", rows[-1:], head)
+        way = WAYS[runs.load_saved(str(run)).model.stacks]
+        rows.append((name, way, *(cell(task, run, options) for task in tasks)))
+        results.show("scores with their 95% intervals", rows[-1:], head)
     results.show("scores with their 95% intervals", rows, head)
     results.append(
         "judged",

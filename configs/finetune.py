@@ -11,13 +11,12 @@ files are looked for in `../shared/data/tasks`, elsewhere with
 
 The model is v1.1 small; without `initial` it is drawn at random, with T5's vocabulary from
 `../shared/data/tokenizers`. `finetune:TASK:FROM` takes model, vocabulary and parameters from the run
-or Hugging Face directory FROM, whatever its size or family: a decoder alone goes on with the input,
-an encoder alone with a masked head is asked for label words at masks (tasks with choices). Others
-(ELECTRA, XLNet) get a classifier on their [CLS], trained as BERT's is (arXiv:1810.04805, section 4.1:
-AdamW at 5e-5; 6,300 steps are 3 epochs of SST-2); a masked one gets it by
+or Hugging Face directory FROM, whatever its size or family: a decoder alone goes on with the input, an
+encoder alone gets a classifier of the task's labels on its [CLS], trained as BERT's is
+(arXiv:1810.04805, section 4.1: AdamW at 5e-5; 6,300 steps are 3 epochs of SST-2). Label words at masks,
+by which a masked model is asked as it is, it is trained on with
 
-    --config.optimizer=AdamW --config.schedule='Linear(5e-5,warmup_steps=630)' \
-    --config.objective='Classes(("negative","positive"))' --config.model.pair_classes=2
+    --config.objective=TextToText --config.model.pair_classes=N      # N: as FROM has them
 
 By `finetune:squad:FROM` any encoder alone points at where the answer begins and ends in the context,
 which is judged while it is trained and by
@@ -100,7 +99,7 @@ def get_config(arg: str = "") -> Run:
         return run
     if task.extractive:
         return _pointing(run, task)
-    return _classifying(run, task) if task.labels and run.model.head != "masked" else run
+    return _classifying(run, task) if task.labels else run
 
 
 def _classifying(run: Run, task: tasks.Task) -> Run:

@@ -6,6 +6,8 @@
 
 All masks of an answer are masked at once, each is predicted from the input alone (PET's reading of
 label words, Schick and Schuetze 2021), in training as where answers are chosen (t2t.decoding.cloze).
+Where the labels of a task differ in length the number of masks tells in training which it is, so that the
+input need not be read: those are trained by a classifier (classes.py) instead.
 A batch is of the form that masked_lm.py has.
 """
 

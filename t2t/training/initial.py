@@ -38,7 +38,8 @@ def initial_parameters(
             heads = {n: theirs["model"].get(f"{n}_classes", 0) for n in ("token", "pair")}
             same = head is not None and _is_of(theirs["objective"], head)
             wanted = _without_new(wanted, head, same, **heads, say=say)
-            found, params = read_parameters(path, step, wanted, say)
+            # A head of another objective stays there unread.
+            found, params = read_parameters(path, step, wanted, say, whole=head is None or same)
             say(f"begins with the parameters of {path}, step {found}")
             return params, {"path": path, "step": found}
         case FromHuggingFace() | FromT5X():

@@ -18,11 +18,11 @@ from t2t.errors import UserError
 from t2t.interop import huggingface
 from t2t.monitoring.compile_cache import cache_root
 from t2t.objectives.classes import with_labels
-from t2t.objectives.config import ExtractiveSpans
+from t2t.objectives.config import Cloze, ExtractiveSpans
 from t2t.objectives.implementations import (
     labels_of,
 )
-from t2t.tasks.pairs import open_pairs, open_readings
+from t2t.tasks.pairs import open_pairs, open_readings, task_of
 from t2t.tasks.posing import before_answer
 from t2t.training.checkpoint_reading import steps_in
 
@@ -101,6 +101,8 @@ def open_inputs(
     if labels := labels_of(run.objective):
         spelled = tokenizer.encode([before + label for label in labels])
         vocabulary = with_labels(vocabulary, labels, spelled)
+    if isinstance(run.posed, Cloze):
+        _tell_lengths(run, tokenizer, before, say)
     arguments = (run.posed, vocabulary, run.training.seed)
     kept = {"cache": cache_folder(run)}
     inputs = Inputs(
@@ -114,6 +116,19 @@ def open_inputs(
         if rows.paired or run.data.order == "packed":
             say(f"{kind}/{name}: {rows.describe()}")
     return inputs
+
+
+def _tell_lengths(run, tokenizer, before: str, say: Callable[[str], None]) -> None:
+    """Says of which tasks the number of masks tells the label (t2t.objectives.cloze)."""
+    for corpus in run.data.train.corpora:
+        labels = task_of(corpus.source).labels if corpus.is_task else ()
+        lengths = [len(ids) for ids in tokenizer.encode([before + label for label in labels])]
+        if len(set(lengths)) > 1:
+            told = ", ".join(f"{name} {n}" for name, n in zip(labels, lengths, strict=True))
+            say(
+                f"train/{corpus.name}: its labels differ in tokens ({told}), and the number of masks "
+                "tells them apart in training; Classes (config.objective) reads the input"
+            )
 
 
 def source_of(run) -> str:

@@ -1,4 +1,4 @@
-"""ELECTRA and XLNet from pre-training to a classifier, from the command line."""
+"""BERT, ELECTRA and XLNet from pre-training to a classifier, from the command line."""
 
 import dataclasses
 import json
@@ -10,7 +10,7 @@ from t2t import run as runs
 from t2t.cli import main
 from t2t.data.tokenizer_config import Subwords
 from t2t.errors import UserError
-from t2t.models.families import electra, xlnet
+from t2t.models.families import bert, electra, xlnet
 from t2t.objectives.classes_config import Classes
 from t2t.objectives.config import MaskedLM, PermutationLM, TextToText
 from t2t.run import Run
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 
 
 def get_config(arg: str) -> Run:
-    """arg: electra or xlnet, and a folder with text.txt and vocab.txt; pre-training."""
+    """arg: bert, electra or xlnet, and a folder with text.txt and vocab.txt; pre-training."""
     family, _, folder = arg.partition(":")
     run = tiny.get_config(f"{folder}/text.txt")
     if family == "electra":
@@ -34,6 +34,9 @@ def get_config(arg: str) -> Run:
         model = electra.architecture("small", **SHAPE, **more)
         small = {**SHAPE, **more, "d_model": 16, "heads": 2, "d_ff": 32, "d_embedding": 0}
         parts = {"generator": electra.generator("small", **small), "objective": MaskedLM(64)}
+    elif family == "bert":
+        model = bert.architecture("base", **SHAPE, encoder_layers=2, learned_positions=64)
+        parts = {"objective": MaskedLM(64, pairs="next_sentence")}
     else:
         model = xlnet.architecture("base", **SHAPE, encoder_layers=2)
         parts = {"objective": PermutationLM(64)}
@@ -58,7 +61,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module", params=["electra", "xlnet"])
+@pytest.fixture(scope="module", params=["bert", "electra", "xlnet"])
 def pretrained(request, folder, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("runs") / request.param
     assert (
@@ -92,7 +95,10 @@ def test_a_classifier_is_trained_judged_and_gone_on_with(pretrained, folder, tmp
     tuned = tmp_path / "tuned"
     assert tune(pretrained, folder, tuned) == 0
     said = capfd.readouterr().err
-    assert "the classifier and what it pools by are new: drawn at random" in said
+    pools = pretrained.name == "bert"  # its pooler is that of next sentences
+    assert (
+        f"classifier{' is' if pools else ' and what it pools by are'} new: drawn at random" in said
+    )
     assert f"begins with the parameters of {pretrained}, step 2" in said and "'dark blue'" in said
     rows = [json.loads(line) for line in (tuned / "metrics.jsonl").read_text().splitlines()]
     last = [row for row in rows if row["split"] == "eval/colours"][-1]
@@ -113,11 +119,15 @@ def test_a_classifier_is_trained_judged_and_gone_on_with(pretrained, folder, tmp
 
 
 def test_a_discriminator_is_taken_out_of_its_run(pretrained, tmp_path, capfd):
-    """And XLNet, which is no part of another, is written as it is."""
+    """Others, which are no part of another, are written as they are."""
     there, back = tmp_path / "hf", tmp_path / "back"
     assert main(["convert", str(pretrained), str(there), "--to=huggingface"]) == 0
     config = json.loads((there / "config.json").read_text())
-    kinds = {"electra": "ElectraForPreTraining", "xlnet": "XLNetLMHeadModel"}
+    kinds = {
+        "bert": "BertForPreTraining",
+        "electra": "ElectraForPreTraining",
+        "xlnet": "XLNetLMHeadModel",
+    }
     assert config["architectures"] == [kinds[pretrained.name]]
     assert main(["convert", str(pretrained), str(back), "--to=t2t"]) == 0, capfd.readouterr().err
 
