@@ -27,7 +27,7 @@ from t2t.data.tokenizer_config import Subwords, TrainedSubwords
 from t2t.models.families import albert
 from t2t.objectives.config import MaskedLM, NGrams
 from t2t.run import Run
-from t2t.tiny_books import PLAIN, SHAPE, tiny_books
+from t2t.tiny_books import MASKED, MASKED_LENGTH, SHAPE, tiny_books
 from t2t.training.config import Training
 from t2t.training.optimizer_config import Optax
 from t2t.training.schedule_config import Linear
@@ -42,9 +42,9 @@ def get_config(arg: str = "base") -> Run:
         )
         return tiny_books(
             model,
-            dataclasses.replace(objective, length=128),
+            dataclasses.replace(objective, length=MASKED_LENGTH),
             TrainedSubwords("wordpiece", 1024),
-            **PLAIN,
+            **MASKED,
         )
     text = Jsonl(("text/*.jsonl.gz",))
     return Run(

@@ -28,7 +28,7 @@ from t2t.data.tokenizer_config import Subwords, TrainedSubwords
 from t2t.models.families import bert
 from t2t.objectives.config import MaskedLM
 from t2t.run import Run
-from t2t.tiny_books import PLAIN, SHAPE, tiny_books
+from t2t.tiny_books import MASKED, MASKED_LENGTH, SHAPE, tiny_books
 from t2t.training.config import Training
 from t2t.training.optimizer_config import AdamW
 from t2t.training.schedule_config import Linear
@@ -39,7 +39,10 @@ def get_config(arg: str = "base") -> Run:
     if arg == "tiny":
         model = bert.architecture("base", **SHAPE, encoder_layers=3, vocab_size=1024)
         return tiny_books(
-            model, MaskedLM(128, pairs="next_sentence"), TrainedSubwords("wordpiece", 1024), **PLAIN
+            model,
+            MaskedLM(MASKED_LENGTH, pairs="next_sentence"),
+            TrainedSubwords("wordpiece", 1024),
+            **MASKED,
         )
     text = Jsonl(("text/*.jsonl.gz",))
     return Run(

@@ -32,7 +32,7 @@ from t2t.data.tokenizer_config import RunTokenizer
 from t2t.models.families import bert, distilbert
 from t2t.objectives.config import MaskedLM
 from t2t.run import Run
-from t2t.tiny_books import PLAIN, SHAPE, tiny_books
+from t2t.tiny_books import MASKED, MASKED_LENGTH, SHAPE, tiny_books
 from t2t.training.config import Training
 from t2t.training.initial_config import FromHuggingFace, FromRun, FromTeacher
 from t2t.training.optimizer_config import AdamW
@@ -50,9 +50,9 @@ def get_config(arg: str = "base") -> Run:
         teacher = bert.architecture("base", **small, encoder_layers=3)
         return tiny_books(
             distilbert.architecture("base", **small, encoder_layers=2),
-            MaskedLM(128),
+            MaskedLM(MASKED_LENGTH),
             RunTokenizer(),
-            **PLAIN,
+            **MASKED,
             initial=FromTeacher((0, 2)),
             teacher=Teacher(teacher, FromRun("runs/bert_tiny")),
         )

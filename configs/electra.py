@@ -26,7 +26,7 @@ from t2t.data.tokenizer_config import Subwords, TrainedSubwords
 from t2t.models.families import electra
 from t2t.objectives.config import MaskedLM
 from t2t.run import Run
-from t2t.tiny_books import PLAIN, SHAPE, tiny_books
+from t2t.tiny_books import MASKED, MASKED_LENGTH, SHAPE, STEPS, tiny_books
 from t2t.training.config import Training
 from t2t.training.optimizer_config import AdamW
 from t2t.training.schedule_config import Linear
@@ -51,9 +51,11 @@ def get_config(arg: str = "small") -> Run:
         half = {**small, "d_model": 64, "heads": 2, "d_ff": 128}
         return tiny_books(
             electra.architecture("small", **{**small, "d_embedding": 64}),
-            objective(128, 0.15),
+            # A quarter, as of the large size: the more is replaced, the sooner the discriminator says so.
+            objective(MASKED_LENGTH, 0.25),
             TrainedSubwords("wordpiece", 1024),
-            **PLAIN,
+            training=Training(steps=5 * STEPS),
+            **MASKED,
             generator=electra.generator("small", **{**half, "d_embedding": 0}),
         )
     model = electra.architecture(arg or "small", dtype="bfloat16")

@@ -30,7 +30,7 @@ from t2t.data.tokenizer_config import Subwords, TrainedSubwords
 from t2t.models.families import ernie
 from t2t.objectives.config import ExternalSpans, MaskedLM
 from t2t.run import Run
-from t2t.tiny_books import PLAIN, SHAPE, tiny_books
+from t2t.tiny_books import MASKED, MASKED_LENGTH, SHAPE, tiny_books
 from t2t.training.config import Training
 from t2t.training.optimizer_config import AdamW
 from t2t.training.schedule_config import Linear
@@ -50,10 +50,10 @@ def get_config(arg: str = "1.0-zh") -> Run:
         )
         return tiny_books(
             model,
-            MaskedLM(128, unit=UNIT, pairs="next_sentence"),
+            MaskedLM(MASKED_LENGTH, unit=UNIT, pairs="next_sentence"),
             TrainedSubwords("wordpiece", 1024),
-            **PLAIN,
-            data=Data(**corpora("runs/book_spans.jsonl", 0.25), batch_size=32),
+            **MASKED,
+            data=Data(**corpora("runs/book_spans.jsonl", 0.25), batch_size=MASKED["rows"]),
         )
     return Run(
         model=ernie.architecture(arg or "1.0-zh", dtype="bfloat16"),

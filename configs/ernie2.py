@@ -31,7 +31,7 @@ from t2t.data.tokenizer_config import Subwords, TrainedSubwords
 from t2t.models.families import ernie
 from t2t.objectives.config import ErnieTasks, Stage
 from t2t.run import Run
-from t2t.tiny_books import PLAIN, SHAPE, tiny_books
+from t2t.tiny_books import MASKED, MASKED_LENGTH, SHAPE, tiny_books
 from t2t.training.config import Training
 from t2t.training.optimizer_config import AdamW
 from t2t.training.schedule_config import InverseSquareRoot
@@ -60,10 +60,10 @@ def get_config(arg: str = "2.0-base") -> Run:
         model = ernie.architecture("2.0-base", **SHAPE, encoder_layers=3, vocab_size=1024, **HEADS)
         return tiny_books(
             model,
-            ErnieTasks(128, stages=stages(2_560)),
+            ErnieTasks(MASKED_LENGTH, stages=stages(80 * MASKED["rows"])),
             TrainedSubwords("wordpiece", 1024),
-            **PLAIN,
-            data=Data(**corpora("runs/book_spans.jsonl", 0.25), batch_size=32),
+            **MASKED,
+            data=Data(**corpora("runs/book_spans.jsonl", 0.25), batch_size=MASKED["rows"]),
         )
     return Run(
         model=ernie.architecture(arg or "2.0-base", dtype="bfloat16", **HEADS),

@@ -25,7 +25,7 @@ from t2t.data.tokenizer_config import Subwords, TrainedSubwords
 from t2t.models.families import roberta
 from t2t.objectives.config import MaskedLM
 from t2t.run import Run
-from t2t.tiny_books import PLAIN, SHAPE, tiny_books
+from t2t.tiny_books import MASKED, MASKED_LENGTH, SHAPE, tiny_books
 from t2t.training.config import Training
 from t2t.training.optimizer_config import AdamW
 from t2t.training.schedule_config import Linear
@@ -35,7 +35,9 @@ def get_config(arg: str = "base") -> Run:
     """arg: base, large or tiny."""
     if arg == "tiny":
         model = roberta.architecture("base", **SHAPE, encoder_layers=3, vocab_size=1024)
-        return tiny_books(model, MaskedLM(128), TrainedSubwords("byte_bpe", 1024), **PLAIN)
+        return tiny_books(
+            model, MaskedLM(MASKED_LENGTH), TrainedSubwords("byte_bpe", 1024), **MASKED
+        )
     peak, warmup = (4e-4, 30_000) if arg == "large" else (6e-4, 24_000)
     text = Jsonl(("text/*.jsonl.gz",))
     return Run(
