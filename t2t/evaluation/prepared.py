@@ -84,7 +84,8 @@ def prepare(
     it answers by, where that is spans (see readings.py) or classes.
 
     A decoder alone is given the same texts, and its answers are the next words; an encoder alone
-    chooses among the task's choices, by its classes where it has such. Where a model has few positions, inputs are cut to them.
+    chooses among the task's choices, by its classes where it has such. Where a model has few positions,
+    inputs are cut to them.
     Raises UserError where a split, file, metric or training example is missing, a metric cannot
     judge the task, a prompt does not fit, the vocabulary cannot spell the task, or such a model
     cannot answer it.
