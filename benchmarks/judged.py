@@ -3,13 +3,13 @@
     python -m benchmarks.judged runs/families --data=../shared/data/tasks
     python -m benchmarks.judged runs/families --data=DIR --families=bert,gpt2 --tasks=boolq --steps=50
 
-RUNS holds a run of each family under its name (`python -m benchmarks.families` makes them); nothing is
-written there. A task with a training split in DIR is trained on by `t2t train --config=finetune:TASK:RUN`,
-any other is asked of the run as it is; both are judged by `t2t eval` with its bootstrap interval. Encoders
-alone are fine-tuned with a classifier (or one that points, on SQuAD) and asked as they are by label words
-at masks, XLNet by its queries, ELECTRA by what looks replaced. What is finished in `--workdir` is not done
-again. Rows of a batch are packed, so that a family whose tokens are short (bytes)
-sees fewer examples a step; all have the same number of steps.
+RUNS holds a run of each family under its name (`python -m benchmarks.families` makes them); nothing
+is written there. A task with a training split in DIR is trained on by
+`t2t train --config=finetune:TASK:RUN`, any other is asked of the run as it is; both are judged by
+`t2t eval` with its bootstrap interval. Encoders alone are fine-tuned with a classifier (or one that
+points, on SQuAD) and asked as they are by label words at masks, XLNet by its queries, ELECTRA by what
+looks replaced. What is finished in `--workdir` is not done again. Rows of a batch are packed, so that
+a family whose tokens are short (bytes) sees fewer examples a step; all have the same number of steps.
 """
 
 import argparse
