@@ -23,4 +23,6 @@ def execute(options, _overrides) -> None:
     for run in write_report(options.directories, output):
         for note in run.notes:
             print(f"{run.directory}: {note}", file=sys.stderr)
+        if run.spent is not None:
+            print(f"{run.directory}: {run.spent.describe()}", file=sys.stderr)
     print(output)

@@ -1,15 +1,16 @@
 """Goodput: the share of a run's wall time, over all its starts, that went into steps it kept.
 
     DIR/goodput/START.json   one process start: when it began and was last seen, where it went on from,
-                             and how long its steps up to each checkpoint took
+                             how long its steps up to each checkpoint took, and what else took how long
 
 Steps after the checkpoint that the next start went on from were lost, and count for nothing. Nothing
 but the run directory is needed: no service, no cloud.
 """
 
+import contextlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from t2t.data import files
@@ -17,6 +18,8 @@ from t2t.errors import Failure, UserError
 
 FOLDER = "goodput"
 _EVERY_SECONDS = 30.0  # a killed start is seen last at most this long before its end
+# What a start may have spent, beside its steps: before its first step, and after.
+BEFORE, AFTER = ("restoring", "compiling"), ("evaluating", "saving")
 
 
 class Spent(NamedTuple):
@@ -25,24 +28,36 @@ class Spent(NamedTuple):
     wall: float
     kept: float  # in steps that are part of the run
     lost: float  # in steps that a later start did again
-    other: float  # in evaluations and saves
-    starting: float  # from a process's begin to its first step: data, restoring, compiling
+    starting: float  # from a process's begin to its first step: devices, data, parameters
+    restoring: float  # of a checkpoint
+    compiling: float  # waited for the compiler, which works beside the rest of a start
+    evaluating: float
+    saving: float  # waited for a checkpoint's arrays, and for the last one to be on disk
+    other: float  # between steps, evaluations and saves
     down: float  # between starts, and in what a killed start did after it was last seen
     starts: int
 
     @property
     def goodput(self) -> float:
-        return self.kept / self.wall if self.wall else 0.0
+        return self._share(self.kept)
+
+    def _share(self, seconds: float) -> float:
+        return seconds / self.wall if self.wall > 0 else 0.0
 
     def describe(self) -> str:
         """Returns one line: the share, and where the rest went."""
         rest = {
             "starting": self.starting,
-            "evaluating and saving": self.other,
+            "restoring": self.restoring,
+            "compiling": self.compiling,
+            "evaluating": self.evaluating,
+            "saving": self.saving,
             "steps done again": self.lost,
             "down": self.down,
+            "other": self.other,
         }
-        shown = ", ".join(f"{name} {s / self.wall:.1%}" for name, s in rest.items() if s > 0)
+        shares = {name: self._share(seconds) for name, seconds in rest.items()}
+        shown = ", ".join(f"{name} {share:.1%}" for name, share in shares.items() if share > 5e-4)
         starts = f"{self.starts} start{'s' if self.starts > 1 else ''}"
         return f"goodput {self.goodput:.1%} of {self.wall:.0f} s in {starts} ({shown})"
 
@@ -50,7 +65,8 @@ class Spent(NamedTuple):
 class Goodput:
     """Keeps the record of this start; `start` is the step it goes on from.
 
-    began: seconds of wall clock at which the process began. writes: False in all but one process.
+    began: seconds of wall clock at which the process began. before: seconds until here by the names
+    of BEFORE. writes: False in all but one process.
     """
 
     def __init__(
@@ -59,6 +75,7 @@ class Goodput:
         start: int,
         began: float,
         writes: bool = True,
+        before: dict[str, float] | None = None,
         clock: Callable[[], float] = time.time,
     ):
         self._writes, self._clock = writes, clock
@@ -69,6 +86,8 @@ class Goodput:
             "first_step": clock(),
             "seconds": 0.0,
             "until": {},
+            **dict.fromkeys((*BEFORE, *AFTER), 0.0),
+            **(before or {}),
         }
         if writes:
             self._path = f"{directory}/{FOLDER}/{len(_records(directory)):05d}.json"
@@ -86,6 +105,13 @@ class Goodput:
         if self._writes:
             self._write()
 
+    @contextlib.contextmanager
+    def during(self, what: str) -> Iterator[None]:
+        """Counts what happens inside as `what`, of AFTER."""
+        entered = self._clock()
+        yield
+        self._record[what] += self._clock() - entered
+
     def describe(self) -> str:
         """Returns the run's goodput so far in one line; nothing where another process keeps it."""
         if not self._writes:
@@ -99,41 +125,49 @@ class Goodput:
         files.write_bytes(self._path, json.dumps(content).encode())
 
 
-def _records(directory: str) -> list[dict[str, Any]]:
-    """Returns the records of every start in order; a damaged one is left out."""
+def _records(directory: str) -> list[dict[str, Any] | None]:
+    """Returns the records of every start in order; None for one that is damaged."""
     found = []
     for name in files.listing(f"{directory}/{FOLDER}"):
         if name.endswith(".json"):
             try:
-                found.append(json.loads(files.read_bytes(f"{directory}/{FOLDER}/{name}")))
-            except (UserError, Failure, ValueError):
+                found.append(_sound(json.loads(files.read_bytes(f"{directory}/{FOLDER}/{name}"))))
+            except (UserError, Failure, ValueError, TypeError, KeyError, AttributeError):
                 found.append(None)
     return found
 
 
-def spent(directory: str) -> Spent:
-    """Returns where the time of a run went, by the records in its directory."""
+def _sound(record: dict[str, Any]) -> dict[str, Any]:
+    """A record with every number in place. What took how long was not always noted."""
+    numbers = ("began", "first_step", "last", "seconds", "start")
+    until = {int(step): float(seconds) for step, seconds in record["until"].items()}
+    optional = {name: float(record.get(name, 0.0)) for name in (*BEFORE, *AFTER)}
+    return {**{name: float(record[name]) for name in numbers}, **optional, "until": until}
+
+
+def spent(directory: str) -> Spent | None:
+    """Returns where the time of a run went, by the records in its directory; None without any."""
     records = [record for record in _records(directory) if record is not None]
     if not records:
-        return Spent(0, 0, 0, 0, 0, 0, 0)
-    kept = all_steps = 0.0
+        return None
+    kept = 0.0
     for i, record in enumerate(records):
-        all_steps += record["seconds"]
         later = [other["start"] for other in records[i + 1 :]]
         if not later:
             kept += record["seconds"]
             continue
-        until = [s for step, s in record["until"].items() if int(step) <= min(later)]
-        kept += max(until, default=0.0)
-    wall = records[-1]["last"] - records[0]["began"]
-    starting = sum(record["first_step"] - record["began"] for record in records)
+        kept += max((s for step, s in record["until"].items() if step <= min(later)), default=0.0)
+    total = {name: sum(record[name] for record in records) for name in ("seconds", *BEFORE, *AFTER)}
+    wall = max(record["last"] for record in records) - min(record["began"] for record in records)
+    before = sum(record["first_step"] - record["began"] for record in records)
     inside = sum(record["last"] - record["first_step"] for record in records)
     return Spent(
         wall=wall,
         kept=kept,
-        lost=all_steps - kept,
-        other=max(inside - all_steps, 0.0),
-        starting=starting,
-        down=max(wall - starting - inside, 0.0),
+        lost=total["seconds"] - kept,
+        starting=max(before - sum(total[name] for name in BEFORE), 0.0),
+        **{name: total[name] for name in (*BEFORE, *AFTER)},
+        other=max(inside - total["seconds"] - sum(total[name] for name in AFTER), 0.0),
+        down=max(wall - before - inside, 0.0),
         starts=len(records),
     )

@@ -89,7 +89,9 @@ def train(
         watchdog.phase("restoring or initialising", fatal=False)
         checkpoints = open_checkpoints(f"{workdir}/checkpoints", run.checkpoints)
         opened.callback(checkpoints.close)
+        clock = time.monotonic()
         start, state, begun_with = first_state(run, programs, inputs, checkpoints, workdir, say)
+        restore_seconds = time.monotonic() - clock if start else 0.0
         record = {**begun_with, **record}
         stopping = run.training.early_stopping
         samples = dataclasses.replace(
@@ -103,8 +105,10 @@ def train(
 
         # --------------------------------------------------------------------------- compilation
         watchdog.phase("compiling", fatal=False)
+        clock = time.monotonic()
         compile_seconds = steps.wait(stop)
         hosts.meet("compiled")
+        before = {"restoring": restore_seconds, "compiling": time.monotonic() - clock}
         if stop:
             say(f"{stop.reason} before step {start + 1}: nothing new to save")
             return stop.reason
@@ -119,7 +123,7 @@ def train(
             Profile(run.monitoring.profile, os.path.join(workdir, "profile"), say)
         )
         metrics = StepMetrics(run, hosts, programs.mesh.size, start, writer, progress, feed)
-        goodput = Goodput(workdir, start, begun_at, hosts.writes)
+        goodput = Goodput(workdir, start, begun_at, hosts.writes, before)
 
         def evaluate(step: int) -> dict[str, float]:
             """Scores held-out corpora and tasks, once a step; what a stop interrupts writes nothing."""
@@ -157,10 +161,10 @@ def train(
 
         scores, step = {}, start
         if evaluation_due(start):  # step 0 is: before anything is learnt
-            with metrics.pause():
+            with metrics.pause(), goodput.during("evaluating"):
                 scores = evaluate(start)
         enough = wait_for_better(start, scores)
-        for step in range(start + 1, start + 1 if enough else last + 1):
+        for step in range(start + 1, start + 1 if enough or stop else last + 1):
             watchdog.phase(f"step {step}: waiting for data")
             batch = next(feed)
             profile.before(step, metrics.read)
@@ -174,13 +178,14 @@ def train(
             profile.after(step, metrics.read)
             scores = {}
             if evaluation_due(step) and not stop:
-                with metrics.pause():
+                with metrics.pause(), goodput.during("evaluating"):
                     scores = evaluate(step)
             enough = wait_for_better(step, scores)
             leaving = bool(stop) or enough
             if checkpoints.due(step) or step == last or leaving:
                 watchdog.phase(f"saving step {step}")
-                with metrics.pause():  # no checkpoint stands for a step whose row is not written
+                # No checkpoint stands for a step whose row is not written.
+                with metrics.pause(), goodput.during("saving"):
                     writer.flush()
                     checkpoints.save(step, saved_part(state), record, scores)
                 goodput.saved(step, metrics.seconds)
@@ -188,12 +193,14 @@ def train(
                 break
         metrics.read()
         watchdog.phase("finishing the last save", limited=False)
-        checkpoints.wait()
+        with goodput.during("saving"):
+            checkpoints.wait()
         say(goodput.describe())
 
         # ------------------------------------------------------------------------------- the end
-        if step < last and not enough:
-            say(f"{stop.reason}: saved step {step}; the same command goes on from there")
+        if stop:  # also where all steps are done, but perhaps not the evaluation after the last
+            there = f"saved step {step}" if step > start else f"nothing new since step {step}"
+            say(f"{stop.reason}: {there}; the same command goes on from there")
             return stop.reason
         if enough:
             best = record["patience"]

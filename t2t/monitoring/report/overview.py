@@ -42,6 +42,9 @@ def facts(run: RunRecord) -> dict[str, tuple[str, str]]:
             found["parameters"] = (shown, count)
     if run.checkpoints:
         found["newest checkpoint"] = (f"{run.checkpoints[-1]:,}", f"{len(run.checkpoints)} kept")
+    if run.spent is not None:
+        starts = f"{run.spent.starts} start{'s' if run.spent.starts > 1 else ''}"
+        found["goodput"] = (f"{run.spent.goodput:.1%}", f"of {duration(run.spent.wall)}, {starts}")
     skipped = _finite(run, TRAIN, "skipped").sum()
     if skipped:
         found["skipped updates"] = (f"{skipped:,.0f}", "among the rows written")
@@ -73,14 +76,14 @@ def _finite(run: RunRecord, split: str, metric: str) -> np.ndarray:
 
 
 def overview(runs: Sequence[RunRecord]) -> Html:
-    """Returns tiles of one run, or a table with a line a run."""
+    """Returns tiles of one run, or a table with a line a run; below, where the time of each went."""
     found = [facts(run) for run in runs]
     if len(runs) == 1:
         tiles = [
             element("div", element("dt", what), element("dd", value, element("small", remark)))
             for what, (value, remark) in found[0].items()
         ]
-        return element("dl", tiles, class_="tiles")
+        return join(element("dl", tiles, class_="tiles"), *_time(runs))
     columns = list({what: None for one in found for what in one})
     head = element("tr", element("th", "run"), [element("th", c, class_="n") for c in columns])
     lines = []
@@ -94,4 +97,14 @@ def overview(runs: Sequence[RunRecord]) -> Html:
             for c in columns
         ]
         lines.append(element("tr", element("th", named, " ", status(run)), cells))
-    return element("div", element("table", head, join(*lines), class_="runs"), class_="scroll")
+    table = element("table", head, join(*lines), class_="runs")
+    return join(element("div", table, class_="scroll"), *_time(runs))
+
+
+def _time(runs: Sequence[RunRecord]) -> list[Html]:
+    """A line of each run that has noted it: its goodput, and where the rest of its time went."""
+    return [
+        element("p", f"{run.name}: " if len(runs) > 1 else "", run.spent.describe(), class_="spent")
+        for run in runs
+        if run.spent is not None
+    ]

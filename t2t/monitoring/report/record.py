@@ -12,6 +12,7 @@ import numpy as np
 from t2t.data import files
 from t2t.errors import UserError, nearest
 from t2t.monitoring import metrics
+from t2t.monitoring.goodput import Spent, spent
 
 CLOSING = "closing.txt"  # what training said of the finished model
 
@@ -41,6 +42,7 @@ class RunRecord:
     parameters: tuple[tuple[str, ...], ...]  # the rows of model.txt, its header first
     closing: tuple[str, ...]
     checkpoints: tuple[int, ...]
+    spent: Spent | None  # where its time went, over all its starts
     notes: tuple[str, ...]
 
     @property
@@ -98,6 +100,7 @@ def _read_run(directory: str, name: str, examples: int) -> RunRecord:
         _table(_text(directory, "model.txt", present)),
         tuple(_text(directory, CLOSING, present).splitlines()),
         tuple(sorted(int(n) for n in files.listing(f"{directory}/checkpoints") if n.isdigit())),
+        spent(directory),
         tuple(notes),
     )
 

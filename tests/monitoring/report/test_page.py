@@ -3,11 +3,13 @@
 import base64
 import hashlib
 import json
+import pathlib
 import re
 
 import numpy as np
 import pytest
 
+from t2t.monitoring.goodput import Goodput
 from t2t.monitoring.report.page import page
 from t2t.monitoring.report.record import read_runs
 from tests.html_tree import Node, parsed
@@ -84,6 +86,28 @@ def test_the_overview_sums_up_a_finished_run(run):
         "10.0%"
     )
     assert found["parameters"] == "768768"
+
+
+def test_goodput_is_told_in_one_line_and_where_the_rest_of_the_time_went(run):
+    assert "goodput" not in tiles(report(run))
+    clock = iter((120.0, 120.0, 130.0, 140.0, 220.0)).__next__
+    before = {"restoring": 5.0, "compiling": 10.0}
+    goodput = Goodput(run, 40, 100.0, before=before, clock=clock)
+    with goodput.during("evaluating"):
+        pass
+    goodput.saved(100, 90.0)
+    root = report(run)
+    assert tiles(root)["goodput"] == "75.0%of 2:00, 1 start"
+    assert root.one("p", "spent").text == (
+        "goodput 75.0% of 120 s in 1 start (starting 4.2%, restoring 4.2%, compiling 8.3%, "
+        "evaluating 8.3%)"
+    )
+    # Records of before what took how long was noted, and such as cannot be read.
+    (old,) = (pathlib.Path(run) / "goodput").iterdir()
+    kept = {k: v for k, v in json.loads(old.read_text()).items() if not k.endswith("ing")}
+    old.write_text(json.dumps(kept))
+    old.with_name("00001.json").write_text('{"began": 1}')
+    assert "(starting 16.7%, other 8.3%)" in report(run).one("p", "spent").text
 
 
 def test_configuration_parameters_hardware_and_versions_are_tables(run):
