@@ -153,12 +153,11 @@ def _called(rest: str) -> list[str]:
 def _collective(instruction: Instruction, kind: str, times: int, around: str) -> Collective:
     size = type_bytes(instruction.type)
     asynchronous = instruction.opcode.endswith("-start") or kind == "send"
-    if instruction.opcode in ("all-gather-start", "collective-permute-start"):
-        # (operands, results, ...): only the results.
-        parts = _top_level(instruction.type)
-        size = type_bytes(parts[1]) if len(parts) > 1 else size
-    elif kind == "send":
-        size = type_bytes(_top_level(instruction.type)[0])
+    parts = _top_level(instruction.type)
+    if kind == "send":
+        size = type_bytes(parts[0])
+    elif asynchronous and kind != "all-reduce" and len(parts) > 1:
+        size = type_bytes(parts[1])  # (operands, results, ...); an all-reduce-start has its results
     groups = replica_groups(instruction.rest)
     if kind == "all-reduce" and "all-reduce-scatter" in around:  # a fused reduce-scatter
         kind, size = "reduce-scatter", size // max(len(groups[0]) if groups else 1, 1)

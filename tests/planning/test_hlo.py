@@ -128,6 +128,42 @@ def test_an_asynchronous_pair_is_one_collective():
     assert all(c.overlapped and c.kind == "all-gather" for c in found.values())
 
 
+# As XLA 0.10.2 prints them for eight H100; attributes that nothing reads are left out.
+ON_GPU = """HloModule jit_step, is_scheduled=true
+
+%body (p: (s32[], bf16[1024,2048])) -> (s32[], bf16[1024,2048]) {
+  %p = (s32[], bf16[1024,2048]{1,0}) parameter(0)
+  %get-tuple-element.87.0 = bf16[1024,2048]{1,0} get-tuple-element(%p), index=1
+  %reduce-scatter-start = ((bf16[1024,2048]{1,0}, bf16[1024,2048]{1,0}), (bf16[128,2048]{1,0}, \
+bf16[128,2048]{1,0})) reduce-scatter-start(%get-tuple-element.87.0, %get-tuple-element.87.0), \
+channel_id=7, replica_groups=mesh['axis_0'=8,'axis_1'=1] {'axis_0'}, use_global_device_ids=true, \
+dimensions={0}, to_apply=%add.clone, metadata={scheduling_name="reduce-scatter-start"}
+  %reduce-scatter-done = (bf16[128,2048]{1,0}, bf16[128,2048]{1,0}) \
+reduce-scatter-done(%reduce-scatter-start), metadata={scheduling_name="reduce-scatter-done"}
+  ROOT %tuple = (s32[], bf16[1024,2048]{1,0}) tuple(%p, %get-tuple-element.87.0)
+}
+
+ENTRY %main (a: bf16[1024,2048], b: f32[64]) -> bf16[1024,2048] {
+  %a = bf16[1024,2048]{1,0} parameter(0)
+  %b = f32[64]{0} parameter(1)
+  %all-reduce-start = (f32[64]{0}, f32[64]{0}) all-reduce-start(%b, %b), channel_id=2, \
+replica_groups=[1,8]<=[8], to_apply=%add
+  %while = (s32[], bf16[1024,2048]{1,0}) while(%a), condition=%condition, body=%body, \
+backend_config={"known_trip_count":{"n":"4"}}
+  ROOT %got = bf16[1024,2048]{1,0} get-tuple-element(%while), index=1
+}
+"""
+
+
+def test_a_started_reduction_is_as_large_as_its_results_and_not_its_operands_too():
+    reduced, scattered = sorted(hlo.collectives(ON_GPU), key=lambda c: c.kind)
+    assert (reduced.kind, reduced.size, reduced.times) == ("all-reduce", 2 * 64 * 4, 1)
+    assert (scattered.kind, scattered.times) == ("reduce-scatter", 4)
+    assert scattered.size == 2 * 128 * 2048 * 2
+    # A ring of 8: every device sends seven of the eight parts of each operand.
+    assert scattered.wire_bytes(8) == 2 * 1024 * 2048 * 2 * 7 / 8
+
+
 def test_trips_are_those_of_the_loop_named(mesh):
     text = compiled(
         functools.partial(jax.lax.fori_loop, 0, 5, lambda i, x: jnp.sin(x) * i),
