@@ -11,7 +11,6 @@ import sys
 import time
 
 import jax
-import numpy as np
 
 from t2t import schema
 from t2t.errors import Failure, UserError
@@ -21,6 +20,7 @@ from t2t.monitoring.model_table import parameter_count, path_name
 from t2t.objectives.implementations import implementation
 from t2t.parallel import compiler_flags, sharding
 from t2t.planning import gpu_target, hlo, topology
+from t2t.planning.argument_bytes import argument_bytes, shard_bytes
 from t2t.run import Run
 from t2t.training import adafactor, programs
 from t2t.training.compilation import abstract_batch
@@ -119,9 +119,12 @@ def report(run: Run, wanted: topology.Topology, quick: bool = False) -> dict:
         peak = memory.argument_size_in_bytes + memory.temp_size_in_bytes
     known["peak_bytes"] = peak
     known["argument_bytes"] = memory.argument_size_in_bytes
+    arguments = argument_bytes((built.shapes, batch), compiled.input_formats[0])
+    known["argument_bytes_unused"] = arguments.unused
+    known["argument_bytes_tiled"] = arguments.tiled
     known["fits"] = peak <= wanted.generation.memory
     whole = known["bytes"]
-    whole["layout padding"] = memory.argument_size_in_bytes - known["argument_bytes_summed"]
+    whole["filling up tiles"] = arguments.padding
     whole["activations and the rest"] = peak - memory.argument_size_in_bytes
     known["logits"] = _logits(batch, run.model.vocab_size, mesh, text)
     known["collectives"] = [
@@ -143,23 +146,15 @@ def _or_none(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _shard_bytes(tree) -> int:
-    """Bytes of a device's part of every array."""
-    return sum(
-        int(np.prod(x.sharding.shard_shape(x.shape), dtype=np.int64)) * x.dtype.itemsize
-        for x in jax.tree.leaves(tree)
-    )
-
-
 def _state_bytes(built: programs.Programs, batch) -> dict[str, int]:
     """Bytes on one device of what the step takes in."""
     shapes = built.shapes
     rest = {k: v for k, v in shapes.items() if k not in ("params", "opt_state")}
     return {
-        "parameters": _shard_bytes(shapes["params"]),
-        "optimizer": _shard_bytes(shapes["opt_state"]),
-        "other state": _shard_bytes(rest),
-        "batch": _shard_bytes(batch),
+        "parameters": shard_bytes(shapes["params"]),
+        "optimizer": shard_bytes(shapes["opt_state"]),
+        "other state": shard_bytes(rest),
+        "batch": shard_bytes(batch),
     }
 
 

@@ -145,6 +145,8 @@ def lines(report: dict) -> list[str]:
     for name, size in report["bytes"].items():
         if size:
             out.append(f"  {name:26} {_bytes(size):>12}")
+    if "argument_bytes" in report:
+        out.append(_argument_line(report))
     for row in _collective_rows(report.get("collectives", [])):
         out.append(row)
     out.append(f"{report['step_flops'] / 1e12:,.1f} TFLOP a step (model, exact)")
@@ -163,6 +165,18 @@ def lines(report: dict) -> list[str]:
         out += [f"  assumed: {text}" for text in roofline.ASSUMPTIONS]
     out += [f"warning: {text}" for text in report["warnings"]]
     return out
+
+
+def _argument_line(report: dict) -> str:
+    """What the step takes in, as the compiler counts it and as its shards add up."""
+    summed, tiled = report["argument_bytes_summed"], report["argument_bytes_tiled"]
+    unused = report["argument_bytes_unused"]
+    filling = tiled - (summed - unused)
+    return (
+        f"arguments: {report['argument_bytes']:,} bytes by the compiler; shards {summed:,}"
+        f"{f' less {unused:,} that the step does not read' if unused else ''}"
+        f"{f' and {filling:,} filling up tiles' if filling else ''} make {tiled:,}"
+    )
 
 
 def _collective_rows(collectives: list[dict]) -> list[str]:

@@ -83,6 +83,21 @@ def test_scan_unroll_and_remat_agree(family, rate):
         assert_same(want, loss_and_gradients(model, params, batch, key))
 
 
+def test_remat_of_dots_computes_no_product_with_a_kernel_again():
+    batch = random_batch()
+    _, params = start(tiny(t5_1_1))
+
+    def products(remat: str) -> int:
+        model = build(tiny(t5_1_1, layers="scan", remat=remat))
+        made = jax.make_jaxpr(lambda params: loss_and_gradients(model, params, batch, None))
+        return str(made(params)).count("dot_general[")
+
+    none, dots, full = (products(remat) for remat in ("none", "dots", "full"))
+    # Again under dots: the scores and what they give, two in each of three attentions. Under full all
+    # products of a layer too, but the last: 4 and 3 in an encoder's, 4 more across in a decoder's.
+    assert (dots - none, full - none) == (6, 6 + 6 + 10)
+
+
 @pytest.mark.parametrize("family", [t5, umt5])
 def test_packed_rows_equal_separate_rows(family):
     model, params = start(tiny(family))

@@ -108,8 +108,11 @@ def test_arguments_are_the_shards_and_weights_are_gathered(tmp_path, cache):
         *("--config.model.dtype=bfloat16", "--config.model.remat=full"),
     )
     assert report["fits"] and not report["unsharded"] and not report["involuntary"]
-    # In whole tiles: what is smaller, norms and single numbers, is padded to one.
-    assert 0 <= report["bytes"]["layout padding"] < 0.2 * report["argument_bytes"]
+    # In whole tiles: what is smaller, norms and single numbers, is filled up to one.
+    assert report["argument_bytes"] == report["argument_bytes_tiled"]
+    kept = report["argument_bytes_summed"] - report["argument_bytes_unused"]
+    filling = report["bytes"]["filling up tiles"]
+    assert 0 < filling < 0.2 * kept and report["argument_bytes"] == kept + filling
     gathers = [
         c for c in report["collectives"] if c["kind"] == "all-gather" and "fsdp" in c["axes"]
     ]

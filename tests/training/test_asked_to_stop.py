@@ -123,7 +123,8 @@ def contents(workdir: pathlib.Path) -> dict[str, bytes]:
 
 def test_a_stop_in_any_phase_loses_nothing_and_the_same_command_goes_on(tmp_path):
     task = write_task(tmp_path)
-    options = ["--config.checkpoints.every_steps=50", "--config.model.dropout=0.1"]
+    options = ["--host-timeout=60"]  # nobody is stopped here, but cores may be few
+    options += ["--config.checkpoints.every_steps=50", "--config.model.dropout=0.1"]
     options += [
         f"--config.evaluation.tasks=('{task}',)",
         "--config.evaluation.judging.batch_size=4",
