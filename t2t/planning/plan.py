@@ -98,6 +98,19 @@ def warnings(report: dict) -> list[str]:
             "no weight is gathered over fsdp by an all-gather: the compiler fills and reduces "
             "instead, twice the bytes; use a smaller config.mesh.fsdp and a larger tensor"
         )
+    reduced = sum(
+        one["size"] * one["times"]
+        for one in made
+        if one["kind"] == "all-reduce" and one["axes"] == ["fsdp"]
+    )
+    if (
+        set(mesh) == {"fsdp"} and reduced > report["parameters"]
+    ):  # a byte of each is half a gradient
+        found.append(
+            f"gradients are reduced whole over fsdp ({_bytes(reduced)} of all-reduces), where "
+            "reduce-scatters would send half: so does the TPU compiler where one axis spans a torus "
+            "of several dimensions; with config.mesh.data=2 and half the fsdp it scatters"
+        )
     if report.get("involuntary"):
         found.append(
             f"{report['involuntary']} arrays are copied whole to every device to change their "

@@ -3,13 +3,24 @@
 import dataclasses
 import math
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from t2t.errors import UserError
 from t2t.monitoring import flops
+from t2t.objectives.implementations import implementation
 from t2t.planning.topology import Topology
+from t2t.training.optimizer_config import Adafactor
 
 _TENSOR = (1, 2, 4, 8, 16)
 _REMAT = ("none", "dots", "full")
+_SURELY = 1.25  # a guess of memory is rarely that much too high
+
+
+class Guess(NamedTuple):
+    """By rule of thumb: bytes of a device's memory, and seconds a row."""
+
+    memory: float
+    seconds: float
 
 
 def search(
@@ -20,14 +31,14 @@ def search(
     plan(run) -> report. Candidates that the compiler refuses for their mesh are left out.
     Raises: UserError where no mesh suits the model at all.
     """
-    ordered = sorted(candidates(run, wanted, batches), key=lambda c: guess(c, wanted))
-    if not ordered:
+    guesses = [(one, guess(one, wanted)) for one in candidates(run, wanted, batches)]
+    if not guesses:
         raise UserError(
             f"--search: no mesh of {wanted.devices} devices divides the model and a batch of "
             f"{', '.join(map(str, batches))} rows; try another batch size by --batches"
         )
     found = []
-    for candidate in ordered[:tries]:
+    for candidate in promising(guesses, wanted, tries):
         try:
             found.append((candidate, plan(candidate)))
         except UserError:
@@ -42,6 +53,18 @@ def search(
         return (0, seconds["best"] / size, seconds["worst"] / size) if seconds else (0, 0.0, 0.0)
 
     return sorted(found, key=rank)
+
+
+def promising(guesses: list[tuple[object, Guess]], wanted: Topology, tries: int) -> list:
+    """Returns the candidates to compile: the fastest of those that may fit, then those that surely do
+    not; the last is the one that needs the least memory, so that what fits at all is found."""
+    most = _SURELY * wanted.generation.memory
+    ordered = sorted(
+        guesses, key=lambda pair: (pair[1].memory > most, pair[1].seconds, pair[1].memory)
+    )
+    chosen = [candidate for candidate, _ in ordered[:tries]]
+    frugal = min(guesses, key=lambda pair: pair[1])[0]
+    return chosen if frugal in chosen else [*chosen[: tries - 1], frugal]
 
 
 def candidates(run, wanted: Topology, batches: tuple[int, ...]) -> Iterator:
@@ -69,15 +92,15 @@ def candidates(run, wanted: Topology, batches: tuple[int, ...]) -> Iterator:
                     )
 
 
-def guess(run, wanted: Topology) -> tuple[bool, float]:
-    """(whether it surely does not fit, seconds a row by rule of thumb), to order candidates by.
+def guess(run, wanted: Topology) -> Guess:
+    """Orders candidates, from sizes alone.
 
-    Memory: parameters, gradients and their float32 state over fsdp * tensor, activations of a layer
-    (all layers without remat). Time: compute, plus weights gathered forward and backward over fsdp,
-    plus four reductions of activations a layer over tensor, none overlapped.
+    Memory: parameters, gradients and optimizer state over fsdp * tensor, the input of every layer,
+    and beside it what is kept: under `full` one layer's activations and scores; under `dots` the
+    outputs of all products with kernels; else those, what lies between them, and all scores with
+    their softmax. Time: compute, plus weights gathered forward and backward over fsdp, plus four
+    reductions of activations a layer over tensor, none overlapped.
     """
-    from t2t.objectives.implementations import implementation
-
     model, mesh, generation = run.model, run.mesh, wanted.generation
     layers = model.encoder_layers + model.decoder_layers
     weights = (
@@ -88,13 +111,20 @@ def guess(run, wanted: Topology) -> tuple[bool, float]:
     )
     inputs, targets = implementation(run.posed).lengths(run.posed)
     batch = run.data.batch_size
-    rows = batch / (mesh.data * mesh.fsdp * wanted.slices)
+    rows = batch / (mesh.data * mesh.fsdp * wanted.slices) / run.training.accumulation
     tokens = rows * (inputs + targets)
-    width = model.d_model + (2 * model.d_ff + 4 * model.heads * model.head_dim) / mesh.tensor
+    # Tensor splits the length of what it does not split the width of.
+    width = (model.d_model + 2 * model.d_ff + 4 * model.heads * model.head_dim) / mesh.tensor
+    products = 2 * tokens * width  # of a layer
     scores = 4 * rows * model.heads / mesh.tensor * inputs * inputs
-    kept = {"none": layers / 2, "dots": layers / 3, "full": 1}[model.remat]
-    memory = 8 * weights / (mesh.fsdp * mesh.tensor)
-    memory += kept * (2 * tokens * width + scores) + 2 * layers * tokens * model.d_model
+    kept = {
+        "none": layers * 1.5 * products + max(model.encoder_layers, 1) * 2.5 * scores,
+        "dots": layers * products + scores,
+        "full": products + scores,
+    }[model.remat]
+    state = 8 if isinstance(run.optimizer, Adafactor) else 16  # bytes a parameter
+    memory = state * weights / (mesh.fsdp * mesh.tensor)
+    memory += kept + 2 * layers * tokens * model.d_model / mesh.tensor
     peak = flops.peak_flops(generation.kind) or 1e12
     work = flops.train_flops(model, inputs, targets, batch)
     seconds = work * (4 / 3 if model.remat == "full" else 1) / (wanted.devices * peak)
@@ -103,7 +133,7 @@ def guess(run, wanted: Topology) -> tuple[bool, float]:
         seconds += 3 * 4 * weights / mesh.tensor / links
     if mesh.tensor > 1:
         seconds += 4 * layers * 2 * 2 * tokens * model.d_model / links
-    return memory > 2 * generation.memory, seconds / batch
+    return Guess(memory, seconds / batch)
 
 
 def _divisors(n: int) -> list[int]:

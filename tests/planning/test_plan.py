@@ -12,8 +12,9 @@ from t2t import run as runs
 from t2t.parallel.mesh_config import Mesh
 from t2t.planning import topology
 from t2t.planning.argument_bytes import tiled_count
+from t2t.planning.plan import warnings
 from t2t.planning.roofline import estimate
-from t2t.planning.search import candidates, guess
+from t2t.planning.search import candidates, guess, promising
 from t2t.training import programs
 from tests.tiny import write_text
 
@@ -127,10 +128,35 @@ def test_an_11b_whole_on_every_v5e_surely_does_not_fit():
     run = runs.load("t5_1_1:xxl", [("data.batch_size", "256")])
     wanted = topology.parse("v5e:16x16")
     by_mesh = {
-        (c.mesh.fsdp, c.mesh.tensor, c.model.remat): guess(c, wanted)[0]
+        (c.mesh.fsdp, c.mesh.tensor, c.model.remat): guess(c, wanted).memory
         for c in candidates(run, wanted, (256,))
     }
-    assert by_mesh[1, 1, "full"] and not by_mesh[64, 4, "full"]
+    assert by_mesh[64, 4, "full"] < wanted.generation.memory < by_mesh[1, 1, "full"] / 2
+
+
+def test_a_search_compiles_the_fastest_that_may_fit_and_the_most_frugal_last():
+    run = runs.load("t5_1_1:xl", [("data.batch_size", "256")])
+    wanted = topology.parse("v5e:4x4")
+    guesses = [(c, guess(c, wanted)) for c in candidates(run, wanted, (256,))]
+    found = promising(guesses, wanted, 3)
+    # 3B with Adafactor: whole on a device, or with what other remat keeps, it is more than 16 GiB.
+    assert {(c.mesh.fsdp > 1, c.mesh.tensor, c.model.remat) for c in found} == {(True, 1, "full")}
+    frugal = min(guesses, key=lambda pair: pair[1])[0]
+    assert frugal in found and len(found) == 3
+    assert promising(guesses, wanted, 1) == [frugal]
+
+
+def test_gradients_reduced_whole_are_warned_of():
+    """3B over 16 v5e, as libtpu 0.0.42 compiles it: fsdp alone, and with data beside it."""
+    known = {"parameters": 2_849_804_288, "unfactored": [], "unsharded": []}
+    gather = {"kind": "all-gather", "axes": ["fsdp"], "size": 1 << 20, "times": 24}
+    whole = {"kind": "all-reduce", "axes": ["fsdp"], "size": 6_500_000_000 // 24, "times": 24}
+    (said,) = warnings(known | {"mesh": {"fsdp": 16}, "collectives": [gather, whole]})
+    assert "gradients are reduced whole over fsdp (6.05 GiB of all-reduces)" in said
+    part = {"kind": "all-reduce", "axes": ["data"], "size": 700_000_000 // 24, "times": 24}
+    scattered = {**part, "kind": "reduce-scatter", "axes": ["fsdp"]}
+    mesh = {"mesh": {"data": 2, "fsdp": 8}, "collectives": [gather, part, scattered]}
+    assert warnings(known | mesh) == []
 
 
 def test_roofline_by_hand():
