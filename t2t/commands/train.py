@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 
 from t2t.commands.options import add_config, at_least
 from t2t.errors import Failure, UserError
@@ -61,6 +62,12 @@ def execute(options, overrides: list[tuple[str, str]]) -> None:
     place = places.find(options.coordinator, options.processes, options.process_id)
     if place is None:
         _train(run, workdir, Alone(), options.debug)
+        from t2t.training.compilation import compiling
+
+        if compiling():  # asked to stop before the first step: nothing is left to do
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(0)
         return
     gang = Gang(place, options.start_timeout, options.host_timeout)
     with gang.fail_stop():

@@ -103,9 +103,8 @@ def warnings(report: dict) -> list[str]:
         for one in made
         if one["kind"] == "all-reduce" and one["axes"] == ["fsdp"]
     )
-    if (
-        set(mesh) == {"fsdp"} and reduced > report["parameters"]
-    ):  # a byte of each is half a gradient
+    real = report["memory_bytes"] is not None  # simulated devices never scatter
+    if real and set(mesh) == {"fsdp"} and reduced > report["parameters"]:  # half a gradient's bytes
         found.append(
             f"gradients are reduced whole over fsdp ({_bytes(reduced)} of all-reduces), where "
             "reduce-scatters would send half: so does the TPU compiler where one axis spans a torus "

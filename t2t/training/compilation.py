@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import hashlib
+import threading
 import time
 from collections.abc import Callable
 
@@ -12,19 +13,29 @@ from t2t.objectives.implementations import batch_shapes
 from t2t.parallel import compiler_flags
 from t2t.training.programs import Programs
 
+_THREADS = "t2t-compile"
+
+
+def compiling() -> bool:
+    """Whether a compiler still works for an abandoned run: Python's own end would wait for it, which
+    may take minutes."""
+    return any(thread.name.startswith(_THREADS) for thread in threading.enumerate())
+
 
 class CompiledSteps:
     """`train(state, batch)` and `evaluate(params, frozen, carry, batch)`, a program a batch size.
 
     The sizes that a run begins with compile at once, in the background; those of a batch ramp when
-    their step comes. A context manager: leaving it waits for the compiler, which cannot be stopped.
+    their step comes. A context manager: leaving it waits for the compiler, which cannot be stopped,
+    but where the run is abandoned before its first step (see `compiling`).
     eager: the train step of debug mode, which is called as it is; nothing is compiled ahead then.
     """
 
     def __init__(self, run, programs: Programs, eager: Callable | None = None):
         self._begun, self._programs, self._eager = time.monotonic(), programs, eager
         self._train, self._evaluate = {}, {}
-        self._pool = concurrent.futures.ThreadPoolExecutor(2, "t2t-compile")
+        self._pool = concurrent.futures.ThreadPoolExecutor(2, _THREADS)
+        self._left = False
         self._pending = []
         self._lowered: concurrent.futures.Future = concurrent.futures.Future()
         if eager is not None:
@@ -44,7 +55,11 @@ class CompiledSteps:
         return self
 
     def __exit__(self, *_) -> None:
-        self._pool.shutdown(cancel_futures=True)
+        self._pool.shutdown(wait=not self._left, cancel_futures=True)
+
+    def abandon(self) -> None:
+        """Notes that no step will be taken: leaving does not wait."""
+        self._left = True
 
     def _make_train(self, batch):
         lowered = self._programs.train.lower(self._programs.shapes, batch)
@@ -79,6 +94,7 @@ class CompiledSteps:
             while not future.done() and not stop.heard:
                 concurrent.futures.wait([future], timeout=0.2)
             if stop.heard:
+                self.abandon()
                 break
             future.result()
         return time.monotonic() - self._begun

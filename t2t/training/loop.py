@@ -79,6 +79,7 @@ def train(
         with stop.leaving_at_once():
             inputs = open_inputs(run, say, check=check, workdir=workdir)
         if inputs is None:
+            steps.abandon()
             say(f"{stop.reason} before the first step: nothing to save")
             return stop.reason
         data_seconds = time.monotonic() - clock
