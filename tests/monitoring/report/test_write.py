@@ -50,7 +50,7 @@ def test_training_leaves_a_report_of_itself(tmp_path, capsys):
     assert shown["model.d_model"] == "32" and shown["devices"] == "8" and "jax" in shown
     assert main(["report", str(workdir)]) == 0
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"{workdir}: goodput ") and "compiling" in line and "evaluating" in line
+    assert line.startswith(f"{workdir}: goodput ") and "starting" in line and "saving" in line
     assert root.one("p", "spent").text in line
     assert root.one("table", "parameters").all("tr")[-1].one("th").text == "total"
 
