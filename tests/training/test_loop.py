@@ -1,7 +1,9 @@
 """A run from the command line, in this process: what it leaves behind, and going on from it."""
 
 import json
+import os
 import pathlib
+import signal
 
 import jax
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 
 from t2t import run as runs
 from t2t.cli import main
+from t2t.training.compilation import CompiledSteps
 from t2t.training.inputs import open_inputs
 from t2t.training.restored import restored
 from tests.tiny import write_text
@@ -83,6 +86,26 @@ def test_the_held_out_loss_is_that_of_the_saved_parameters(finished):
 def test_it_learns(finished):
     _, rows = finished
     assert rows["eval/held_out", 12]["loss"] < rows["eval/held_out", 0]["loss"] - 0.5
+
+
+def test_a_stop_during_the_last_evaluation_is_not_the_end(
+    text, finished, tmp_path, monkeypatch, capfd
+):
+    evaluate, calls = CompiledSteps.evaluate, []
+
+    def asked_to_stop(self, *arguments):
+        calls.append(arguments)
+        if len(calls) == 3:  # two batches before the first step
+            os.kill(os.getpid(), signal.SIGTERM)
+        return evaluate(self, *arguments)
+
+    monkeypatch.setattr(CompiledSteps, "evaluate", asked_to_stop)
+    begun = train(text, tmp_path, "--config.training.steps=4")
+    assert ("eval/held_out", 4) not in begun
+    assert "SIGTERM: saved step 4; the same command goes on" in capfd.readouterr().err
+    ended = train(text, tmp_path, "--config.training.steps=4")
+    assert "done in" in capfd.readouterr().err
+    assert ended["eval/held_out", 4]["loss"] == finished[1]["eval/held_out", 4]["loss"]
 
 
 def test_going_on_with_another_mesh_and_more_steps_is_as_if_never_stopped(
