@@ -5,8 +5,8 @@
     t2t eval --workdir=runs/sst2 --tasks=glue_sst2 --steps=best --data=../shared/data/tasks
     t2t compare runs/sst2 runs/sst2_scratch --tasks=glue_sst2
 
-Both take model and vocabulary of `runs/books_small_decoder`, a decoder alone that half an hour of one
-CPU has taught (`t2t train --config=books_small:decoder` makes it first); `sst2:scratch` draws its
+Both take model and vocabulary of `runs/books_small_encoder`, an encoder alone that half an hour of one
+CPU has taught (`t2t train --config=books_small:encoder` makes it first); `sst2:scratch` draws its
 parameters. The data are Stanford's 6,920 sentences as one TSV (`sst2_sentences.train.tsv.gz`: label,
 sentence) and GLUE's validation split of 872 (`glue_sst2.validation.jsonl.gz`), yours to supply; they
 are looked for in `../shared/data/tasks`, elsewhere with
@@ -36,14 +36,14 @@ from t2t.training.optimizer_config import AdamW
 from t2t.training.schedule_config import Linear
 
 FOLDER = "../shared/data/tasks"
-BASE = "runs/books_small_decoder"
+BASE = "runs/books_small_encoder"
 
 
 def get_config(arg: str = "") -> Run:
-    """arg: nothing (from the parameters of books_small:decoder) or scratch."""
+    """arg: nothing (from the parameters of books_small:encoder) or scratch."""
     if arg not in ("", "scratch"):
         raise UserError(f"--config=sst2:{arg}: the argument is nothing or scratch")
-    base = recipes.get_config("books_small:decoder", Run)
+    base = recipes.get_config("books_small:encoder", Run)
     return Run(
         model=dataclasses.replace(base.model, dropout=0.1),
         tokenizer=RunTokenizer(BASE),

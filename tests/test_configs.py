@@ -28,8 +28,9 @@ TINY = (
     + 2 * 32 * 4
     + 2 * 256
 )
-# 2,680,128: one vocabulary, three layers and norms of 192.
-DECODER = 8192 * 192 + 3 * (4 * 192**2 + 3 * 192 * 384 + 2 * 192) + 192
+# 2,510,144: table and its norm, layers (attention, feed-forward, two norms), relative bias, and the masked head.
+_LAYER = 4 * (192**2 + 192) + 2 * 192 * 384 + 384 + 192 + 4 * 192
+ENCODER = 8192 * 192 + 384 + 3 * _LAYER + 32 * 6 + (192**2 + 192 + 384 + 8192)
 BERTS_AND_GPTS = (
     "electra",
     "bert",
@@ -47,9 +48,9 @@ PARAMETERS = {
     **{f"{'t5_1_0' if f == 't5' else f}:{s}": n for f, sizes in FAMILIES.items() for s, n in sizes.items()},
     "books_small": FAMILIES["t5_1_1"]["small"],
     "books_small:tiny": TINY,
-    "books_small:decoder": DECODER,
-    "sst2": DECODER,
-    "sst2:scratch": DECODER,
+    "books_small:encoder": ENCODER,
+    "sst2": ENCODER,
+    "sst2:scratch": ENCODER,
     "multi30k": TINY + 2 * (8 * 256**2 + 3 * 256 * 512 + 3 * 256),  # two more decoder layers
     "finetune:sst2_sentences": FAMILIES["t5_1_1"]["small"],
     # The T5 1.1 that is adapted.
