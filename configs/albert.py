@@ -15,8 +15,8 @@ fine-tuned, version 2: base MNLI 84.6, SQuAD 1.1 F1 90.2; xxlarge 90.6, 94.6.
     t2t train --config=albert:tiny
 
 is done in minutes on two CPU cores, on the books of `../shared/data` with a vocabulary of its own.
-Expected: the closing line shows a held-out loss under that of the best predictor that cannot see
-the input.
+Expected: the closing line shows a held-out loss of 4.67 where the best predictor that sees nothing but
+the place itself has 4.88.
 """
 
 import dataclasses

@@ -16,8 +16,8 @@ google-research/bert. Published, once fine-tuned (arXiv:1810.04805): SQuAD 1.1 F
     t2t train --config=bert:tiny
 
 is done in minutes on two CPU cores, on the books of `../shared/data` with a vocabulary of its own.
-Expected: the closing line shows a held-out loss under that of the best predictor that cannot see
-the input. With stochastic depth, the last layer skipped by a fifth of the rows:
+Expected: the closing line shows a held-out loss of 4.45 where the best predictor that sees nothing but
+the place itself has 5.37. With stochastic depth, the last layer skipped by a fifth of the rows:
 
     t2t train --config=bert:tiny --config.model.layer_dropout=0.2
 """

@@ -15,8 +15,8 @@ F1 95.5.
     t2t train --config=megatron_bert:tiny
 
 is done in minutes on two CPU cores, on the books of `../shared/data` with a vocabulary of its own.
-Expected: the closing line shows a held-out loss under that of the best predictor that cannot see
-the input.
+Expected: the closing line shows a held-out loss of 4.69 where the best predictor that sees nothing but
+the place itself has 4.88.
 """
 
 import dataclasses

@@ -15,8 +15,8 @@ Published, once fine-tuned: base MNLI 87.6, SST-2 94.8; large 90.2, 96.4.
     t2t train --config=roberta:tiny
 
 is done in minutes on two CPU cores, on the books of `../shared/data` with a vocabulary of its own.
-Expected: the closing line shows a held-out loss under that of the best predictor that cannot see
-the input.
+Expected: the closing line shows a held-out loss of 4.58 where the best predictor that sees nothing but
+the place itself has 5.40.
 """
 
 from t2t.data.config import Corpus, Data, Mixture
