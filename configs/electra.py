@@ -17,8 +17,8 @@ and large 2048 rows of 512. Adam has no bias correction. Published, once fine-tu
 
 is done in minutes on two CPU cores, on the books of `../shared/data` with a vocabulary of its own.
 Expected: the closing line shows a held-out loss of the generator under that of the best predictor
-that sees nothing but the place itself (3.5 against 4.96), and in `metrics.jsonl` `replaced_loss` ends at
-0.46, where who knows only how many tokens are replaced has 0.49. So few steps do not make it sure enough
+that sees nothing but the place itself (3.42 against 4.96), and in `metrics.jsonl` `replaced_loss` ends at
+0.45, where who knows only how many tokens are replaced has 0.49. So few steps do not make it sure enough
 to be right more often than who says that none is (`replaced_accuracy`, `original_share`: both 0.81).
 """
 
