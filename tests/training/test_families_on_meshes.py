@@ -18,6 +18,8 @@ from tests.mesh_gradients import check_gradients
 pytestmark = pytest.mark.slow
 
 STEPS = 10
+# Their rows are 16 tokens, not 128: as many tokens a batch take more of them.
+SHORT = ("bert", "roberta", "albert", "megatron_bert", "electra", "distilbert", "ernie", "ernie2")
 MESH = ("--config.mesh.data=2", "--config.mesh.fsdp=2", "--config.mesh.tensor=2")
 
 
@@ -25,7 +27,7 @@ def arguments(family, folder, corpus, steps=STEPS):
     changed = {
         "data.train.corpora[0].source.paths": corpus,
         "data.evaluation[0].source.paths": corpus,
-        "data.batch_size": 8,
+        "data.batch_size": 64 if family in SHORT else 8,
         "model.layers": "scan",
         "schedule": "Constant(1e-3)",
         "training.steps": steps,
@@ -107,5 +109,7 @@ def test_losses_are_those_of_one_device(family, alone, corpus_of, tmp_path):
     for steps in (5, STEPS):
         assert main([*arguments(family, tmp_path, corpus_of(family), steps), *more, *MESH]) == 0
     found = losses(tmp_path / family)
-    assert abs(found[-1] - found[0]) > 0.005, "the steps compared change something"
+    if family != "ernie2":  # another task from step to step
+        least = 0.05 if family == "ul2" else 0.1
+        assert found[-1] < found[0] - least, "something is learnt in the steps compared"
     np.testing.assert_allclose(found, losses(alone(family)), rtol=1e-4)
