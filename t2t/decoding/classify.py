@@ -1,6 +1,6 @@
 """Answers of an encoder alone that has a classifier: how likely each label is.
 
-Rows are laid as `t2t.objectives.classes` lays them, one text each.
+Texts are framed as `t2t.objectives.classes` frames them, one a row.
 """
 
 from collections.abc import Iterator, Sequence
@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 import jax
 import numpy as np
 
-from t2t.decoding.batches import batches, laid_out, padded
+from t2t.decoding.batches import batches, laid_out
 from t2t.models.transformer import Params
-from t2t.objectives.classes_config import ADDED
+from t2t.objectives.framing import ADDED, frame_each, unframed
 from t2t.parallel.sharding import replicated
 from t2t.wiring.masked import at_places
 
@@ -31,15 +31,11 @@ def classify(
         for index, row in zip(indices, np.asarray(jax.device_get(values)), strict=False):
             results[index] = row.tolist()
 
-    ends = [facts.sep_id, facts.cls_id] if last else [facts.sep_id]
-    texts = [np.concatenate([[] if last else [facts.cls_id], row, ends]) for row in rows]
     for batch in batches([len(row) + ADDED for row in rows], batch_size, decoder.mesh):
         length = min(batch.length, decoder.model.arch.positions or batch.length)
-        encoder = padded([texts[i] for i in batch.filled], length)
-        places = np.array([len(texts[i]) - 1 if last else 0 for i in batch.filled], np.int32)
-        if last:
-            encoder["types"] = np.where(np.arange(length) == places[:, None], 2, 0).astype(np.int32)
-        values = program(params, laid_out({"encoder": encoder, "places": places}, decoder.mesh))
+        framed = frame_each(facts, last, [rows[i] for i in batch.filled], length)
+        arrays = {"encoder": framed.encoder, "places": framed.summaries.astype(np.int32)}
+        values = program(params, laid_out(arrays, decoder.mesh))
         if pending is not None:
             read(*pending)
         pending = batch.indices, values
@@ -65,13 +61,12 @@ def _program(decoder):
 def tell_classes(decoder, params, batch: dict, labels: Sequence[str], count: int) -> Iterator[str]:
     """Yields the texts of a batch's first rows with the likeliest label beside the true one."""
     tokenizer, rows = decoder.tokenizer, min(count, len(batch["targets"]))
-    vocabulary = tokenizer.vocabulary
     for row in range(rows):
         if not batch["weights"][row].any():
             continue
         mine = batch["encoder"]["segments"][row] == 1
         ids = batch["encoder"]["tokens"][row][mine]
-        text = ids[(ids != vocabulary.cls_id) & (ids != vocabulary.sep_id)]
+        text = unframed(ids, decoder.model.arch.summary_last)
         (logs,) = classify(decoder, params, [text])
         yield f"  text:  {tokenizer.decode(ids, stop_at_eos=False)!r}"
         yield f"  model: {labels[int(np.argmax(logs))]!r}"

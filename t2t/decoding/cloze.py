@@ -1,14 +1,12 @@
 """Answers of an encoder alone: how likely words are at masks behind an input.
 
-    [CLS], input, a [MASK] for each of the answer's tokens, [SEP]
-
-The score of an answer is the sum over its masks of log p(its token there | the input), all its masks
+The input, and a [MASK] for each of the answer's tokens behind it, stand in the frame of
+`t2t.objectives.framing`. The score of an answer is the sum over its masks of log p(its token there | the input), all its masks
 masked at once: so `t2t.objectives.cloze` trains, and so PET reads label words (Schick and Schuetze
 2021). Salazar et al.'s pseudo-log-likelihood (2020) is another number for answers of several tokens: it
 masks them one by one and shows the others. Answers of other lengths are judged with as many masks.
 
-A model with queries (XLNet) is asked by those: no token sees what stands at the masks, and [CLS] stands
-behind [SEP], as in its training.
+A model with queries (XLNet) is asked by those: no token sees what stands at the masks.
 
 A discriminator (ELECTRA) tells no words, but whether those that stand there are in place: the answer
 itself stands where its masks would, and its score is the sum over its tokens of log p(not replaced)
@@ -22,10 +20,10 @@ import numpy as np
 
 from t2t.data.vocabulary import MASKING_ROLES, require_roles
 from t2t.decoding.autoregression import log_probability
-from t2t.decoding.batches import batches, bucket, laid_out, padded
+from t2t.decoding.batches import batches, bucket, laid_out
 from t2t.errors import UserError
 from t2t.models.transformer import Model, Params
-from t2t.objectives.cloze import ADDED
+from t2t.objectives.framing import ADDED, frame_each
 from t2t.parallel.sharding import replicated
 from t2t.wiring.masked import at_places
 from t2t.wiring.permuted import asked
@@ -74,9 +72,6 @@ def score_at_masks(
     arch, facts = decoder.model.arch, decoder.tokenizer.vocabulary
     require_roles(facts, MASKING_ROLES, "the model")
     shown = arch.head == "replaced"
-    before, behind = [facts.cls_id], [facts.sep_id]
-    if arch.summary_last:
-        before, behind = [], [facts.sep_id, facts.cls_id]
     results: list[list[list[float]]] = [[[]] * len(its) for its in targets]
     program = _program(decoder)
     alike: dict[int, list[tuple[int, list[int]]]] = {}  # by number of targets: (row, which of its)
@@ -102,26 +97,25 @@ def score_at_masks(
         texts = []
         for (n, which), k in zip(entries, masks, strict=True):
             answer = targets[n][which[0]] if shown else [facts.mask_id] * k
-            texts.append(np.concatenate([before, rows[n], answer, behind]))
-        lengths = [len(text) for text in texts]
+            texts.append(np.concatenate([rows[n], answer]))
+        lengths = [len(text) + ADDED for text in texts]
         for batch in batches(lengths, max(1, batch_size // count), decoder.mesh):
             widest = bucket(max(masks[i] for i in batch.filled), shortest=1)
             wanted = np.zeros((len(batch.filled), count, widest), np.int32)
             places = np.zeros((len(batch.filled), widest), np.int32)
             there = np.zeros(places.shape, bool)
+            framed = frame_each(
+                facts, arch.summary_last, [texts[i] for i in batch.filled], batch.length
+            )
             for at, entry in enumerate(batch.filled):
                 number, which = entries[entry]
                 size = masks[entry]
-                places[at, :size] = len(before) + len(rows[number]) + np.arange(size)
+                places[at, :size] = framed.begins[at] + len(rows[number]) + np.arange(size)
                 there[at, :size] = True
                 for i, target in enumerate(which):
                     wanted[at, i, :size] = targets[number][target]
-            encoder = padded([texts[i] for i in batch.filled], batch.length)
-            if arch.summary_last:
-                encoder["types"] = np.where(encoder["tokens"] == facts.cls_id, 2, 0).astype(
-                    np.int32
-                )
-            arrays = {"encoder": encoder, "places": places, "there": there, "targets": wanted}
+            asked_for = {"places": places, "there": there, "targets": wanted}
+            arrays = {"encoder": framed.encoder, **asked_for}
             values = program(params, laid_out(arrays, decoder.mesh))
             if pending is not None:
                 read(*pending)

@@ -20,7 +20,13 @@ from t2t.decoding.batches import Batch, batches, laid_out
 from t2t.errors import UserError
 from t2t.models.transformer import Params
 from t2t.objectives.extractive_config import ADDED, ExtractiveSpans
-from t2t.objectives.extractive_spans import Windows, make_pairs_batch, window_of, windows
+from t2t.objectives.extractive_spans import (
+    Windows,
+    context_begins,
+    make_pairs_batch,
+    window_of,
+    windows,
+)
 from t2t.parallel.sharding import replicated
 from t2t.wiring.extractive import NEVER, place_logits
 
@@ -107,7 +113,8 @@ def answer_passages(
     def read(batch: Batch, values) -> None:
         for window, none, *row in zip(batch.indices, *jax.device_get(values), strict=False):
             nulls[cut.pair[window]] = min(nulls[cut.pair[window]], float(none))
-            shift = int(cut.begin[window] - cut.question[window] - 2)  # places to tokens of context
+            # From places in the row to tokens of the context.
+            shift = int(cut.begin[window] - context_begins(cut.question[window]))
             spans = [
                 (float(score), int(first) + shift, int(last) + shift)
                 for score, first, last in zip(*row, strict=True)
@@ -170,7 +177,7 @@ def _arrays(
     may_end = np.zeros((len(chosen), row.length), bool)
     may_start = np.zeros_like(may_end)
     for i, window in enumerate(chosen):
-        first, begin = int(questions[i]) + 2, int(cut.begin[window])
+        first, begin = int(context_begins(questions[i])), int(cut.begin[window])
         may_end[i, first : first + sizes[i]] = True
         mine = best_in[cut.pair[window]][begin : begin + int(sizes[i])] == window
         may_start[i, first : first + sizes[i]] = mine

@@ -1,10 +1,9 @@
 """Texts with a label for an encoder alone that has a classifier, for whole batches.
 
-    encoder    [CLS], input, [SEP]     or, where [CLS] stands last (XLNet),     input, [SEP], [CLS]
+    encoder    the input in its frame (framing.py)
     summaries  where each text's [CLS] stands in the row;  targets  the number of its label
 
-In a token store a target is the label's tokens; `vocabulary.labels` say of which label they are. Where
-[CLS] stands last its segment type is 2, the others' 0 (XLNet's released code).
+In a token store a target is the label's tokens; `vocabulary.labels` say of which label they are.
 """
 
 import dataclasses
@@ -14,8 +13,9 @@ import numpy as np
 
 from t2t.data.vocabulary import Vocabulary, require_roles
 from t2t.errors import UserError
-from t2t.objectives.classes_config import ADDED, Classified
-from t2t.objectives.row_layout import RowLayout, put
+from t2t.objectives.classes_config import Classified
+from t2t.objectives.framing import ADDED, lay_framed
+from t2t.objectives.row_layout import RowLayout, flat_examples
 
 _SHORT = 16  # tokens: a row has room for so many texts of that length
 
@@ -71,22 +71,18 @@ def make_pairs_batch(
 
     Raises: UserError for a target that is none of the labels.
     """
-    whole = inputs[1] + ADDED
-    begin = np.cumsum(whole) - whole
-    flat = np.full(int(whole.sum()), vocabulary.sep_id, np.int32)
-    summary = begin + whole - 1 if cfg.last else begin
-    flat[summary] = vocabulary.cls_id
-    put(flat, begin if cfg.last else begin + 1, tokens, *inputs)
-    side = RowLayout(examples_in_row, whole, cfg.length)
-    texts = RowLayout(examples_in_row, np.ones(len(whole), np.int64), lengths(cfg)[1])
-    encoder = {"tokens": side.lay(flat, int(vocabulary.pad_id))}
-    if cfg.last:
-        types = np.zeros_like(flat)
-        types[summary] = 2
-        encoder["types"] = side.lay(types, 0)
+    framed = lay_framed(
+        vocabulary,
+        cfg.last,
+        flat_examples(tokens, *inputs),
+        inputs[1],
+        examples_in_row,
+        cfg.length,
+    )
+    texts = RowLayout(examples_in_row, np.ones(len(inputs[1]), np.int64), lengths(cfg)[1])
     return {
-        "encoder": {**encoder, **side.segments_and_positions()},
-        "summaries": texts.lay(side.offsets + summary - begin, 0),
+        "encoder": framed.encoder,
+        "summaries": texts.lay(framed.summaries, 0),
         "targets": texts.lay(_numbers(cfg, vocabulary.labels, tokens, *targets), 0),
         "weights": texts.filled.astype(np.float32),
     }

@@ -7,8 +7,6 @@ from t2t.errors import UserError
 from t2t.models.architecture import ENCODER
 from t2t.objectives.traits import Traits
 
-ADDED = 2  # [CLS] and [SEP]
-
 
 @dataclass(frozen=True)
 class Classes(Traits):

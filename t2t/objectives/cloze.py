@@ -1,7 +1,6 @@
 """Pairs of texts for an encoder alone: the target is what stands at masks behind the input.
 
-    encoder  [CLS], input, a [MASK] for each of the target's tokens, [SEP]; or, where [CLS] stands
-             last (XLNet), input, masks, [SEP], [CLS], which is of segment type 2
+    encoder  the input, then a [MASK] for each of the target's tokens, in their frame (framing.py)
     places   where the masks stand in the row;  targets  the target's tokens
 
 All masks of an answer are masked at once, each is predicted from the input alone (PET's reading of
@@ -15,10 +14,8 @@ import numpy as np
 
 from t2t.objectives import masked_lm
 from t2t.objectives.config import Cloze
+from t2t.objectives.framing import ADDED, lay_framed
 from t2t.objectives.row_layout import RowLayout, flat_examples, put
-
-# [CLS] and [SEP].
-ADDED = 2
 
 
 def lengths(cfg: Cloze) -> tuple[int, int]:
@@ -56,26 +53,16 @@ def make_pairs_batch(
     examples_in_row: np.ndarray,
 ) -> dict:
     """Lays pairs into rows; returns a Batch without `sample`. As text_to_text's."""
-    whole = inputs[1] + targets[1] + ADDED
-    begin = np.cumsum(whole) - whole
-    flat = np.full(int(whole.sum()), vocabulary.mask_id, np.int32)
-    ends = begin + whole - 1
-    flat[ends - 1 if cfg.last else ends] = vocabulary.sep_id
-    flat[ends if cfg.last else begin] = vocabulary.cls_id
-    before = 0 if cfg.last else 1
-    put(flat, begin + before, tokens, *inputs)
-    side = RowLayout(examples_in_row, whole, cfg.length)
+    both = inputs[1] + targets[1]
+    texts = np.full(int(both.sum()), vocabulary.mask_id, np.int32)
+    put(texts, np.cumsum(both) - both, tokens, *inputs)
+    framed = lay_framed(vocabulary, cfg.last, texts, both, examples_in_row, cfg.length)
     predictions = RowLayout(examples_in_row, targets[1], cfg.answers)
     masks = np.arange(int(targets[1].sum()))
-    first = side.offsets + before + inputs[1] - (np.cumsum(targets[1]) - targets[1])
+    first = framed.begins + inputs[1] - (np.cumsum(targets[1]) - targets[1])
     answers = flat_examples(tokens, *targets)
-    encoder = {"tokens": side.lay(flat, int(vocabulary.pad_id))}
-    if cfg.last:
-        types = np.zeros_like(flat)
-        types[ends] = 2
-        encoder["types"] = side.lay(types, 0)
     return {
-        "encoder": {**encoder, **side.segments_and_positions()},
+        "encoder": framed.encoder,
         "places": predictions.lay(masks + np.repeat(first, targets[1]), 0),
         "targets": predictions.lay(answers, int(vocabulary.pad_id)),
         "weights": predictions.filled.astype(np.float32),

@@ -19,6 +19,7 @@ from t2t.data.vocabulary import BEGINS_WORD, SPECIAL
 from t2t.errors import UserError
 from t2t.objectives import masked_lm
 from t2t.objectives.config import TASKS, ErnieTasks
+from t2t.objectives.framing import added
 from t2t.objectives.row_layout import RowLayout
 from t2t.objectives.sentence_pairs import cut, sentence_begins
 
@@ -26,7 +27,7 @@ from t2t.objectives.sentence_pairs import cut, sentence_begins
 TOKEN_TASKS = {"capital": (0, 2), "relation": (2, 4)}
 SENTENCE_TASKS = {"reordering": (0, 9), "distance": (9, 12)}
 ORDERS = [order for k in (1, 2, 3) for order in itertools.permutations(range(k))]
-_ADDED = 4  # [CLS] and a [SEP] for each of three segments
+_ADDED = added(3)  # at most
 _HEAD_DRAWS = 8  # the task, how many segments, their order, two cuts, the distance; two to spare
 
 

@@ -5,9 +5,10 @@ from typing import ClassVar
 
 from t2t.errors import UserError
 from t2t.models.architecture import ENCODER
+from t2t.objectives.framing import added
 from t2t.objectives.traits import Traits
 
-ADDED = 3  # [CLS] and two [SEP]s
+ADDED = added(2)  # of a question and a context
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from t2t.data.answer_marks import BEGINS, ENDS
 from t2t.data.span_marks import ID_BITS
 from t2t.data.vocabulary import require_roles
 from t2t.objectives.extractive_config import ADDED, ExtractiveSpans
+from t2t.objectives.framing import added
 from t2t.objectives.row_layout import RowLayout, put
 
 
@@ -54,6 +55,11 @@ def windows(cfg: ExtractiveSpans, questions: np.ndarray, contexts: np.ndarray) -
     return Windows(pair, questions[pair], begin, size)
 
 
+def context_begins(questions: np.ndarray) -> np.ndarray:
+    """Returns where in a row the context begins, behind a question of so many tokens."""
+    return questions + added(1)
+
+
 def window_of(begin: np.ndarray, size: np.ndarray, tokens: int) -> np.ndarray:
     """Returns in which of a context's windows [W] each of its tokens has the most around it on the
     side where it has less ([tokens]; run_squad.py's "max context"; the longer window, then the
@@ -79,7 +85,7 @@ def make_pairs_batch(
     """
     whole = questions[1] + contexts[1] + ADDED
     begin = np.cumsum(whole) - whole
-    first = begin + questions[1] + 2  # of the context
+    first = begin + context_begins(questions[1])
     flat = np.full(int(whole.sum()), vocabulary.sep_id, np.int32)
     flat[begin] = vocabulary.cls_id
     marked = tokens.astype(np.int32, copy=False)

@@ -15,6 +15,7 @@ from t2t.data.span_marks import ID_BITS, IN_ENTITY, IN_PHRASE
 from t2t.data.vocabulary import BEGINS_WORD, MASKING_ROLES, SPECIAL, require_roles
 from t2t.objectives import masking, sentence_pairs
 from t2t.objectives.config import ExternalSpans, MaskedLM, Tokens
+from t2t.objectives.framing import added
 from t2t.objectives.row_layout import RowLayout
 
 # The first draws decide about the length, the cut and the pair's label.
@@ -22,7 +23,7 @@ _HEAD_DRAWS = 4
 
 
 def _added(cfg: MaskedLM) -> int:
-    return 2 if cfg.pairs == "none" else 3
+    return added(1 if cfg.pairs == "none" else 2)
 
 
 def raw_length(cfg: MaskedLM) -> int:
@@ -178,7 +179,7 @@ def _assemble(cfg, vocabulary, marks, tokens, starts, sizes, head, other):
     place = np.arange(width + _added(cfg))
     cls, sep = np.int32(vocabulary.cls_id), np.int32(vocabulary.sep_id)
     if cfg.pairs == "none":
-        lengths_ = sizes + 2
+        lengths_ = sizes + _added(cfg)
         rows = np.concatenate(
             [np.full((len(sizes), 1), cls), text, np.full((len(sizes), 1), sep)], 1
         )
@@ -199,5 +200,5 @@ def _assemble(cfg, vocabulary, marks, tokens, starts, sizes, head, other):
     rows = np.take_along_axis(text, np.clip(source, 0, text.shape[1] - 1), axis=1).astype(np.int32)
     rows[:, 0] = cls
     rows[(place == first + 1) | (place == first + second + 2)] = sep
-    lengths_ = parts.first_size + parts.second_size + 3
+    lengths_ = parts.first_size + parts.second_size + _added(cfg)
     return rows, lengths_, in_second.astype(np.int32), parts.label

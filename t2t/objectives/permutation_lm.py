@@ -12,6 +12,7 @@ import numpy as np
 from t2t.data.vocabulary import BEGINS_WORD, SPECIAL, require_roles
 from t2t.objectives import permutation, sentence_pairs
 from t2t.objectives.config import PermutationLM
+from t2t.objectives.framing import added
 from t2t.objectives.row_layout import RowLayout
 
 # The first draws decide about the cut and whether the second segment is another document's.
@@ -19,7 +20,7 @@ _HEAD_DRAWS = 2
 
 
 def _added(cfg: PermutationLM) -> int:
-    return 3 if cfg.pairs else 0
+    return added(2) if cfg.pairs else 0
 
 
 def raw_length(cfg: PermutationLM) -> int:
