@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from t2t.decoding.batches import batches, laid_out
+from t2t.decoding.one_ahead import one_ahead
 from t2t.models.transformer import Params
 from t2t.objectives.framing import ADDED, frame_each, unframed
 from t2t.parallel.sharding import replicated
@@ -25,22 +26,17 @@ def classify(
     facts, program = decoder.tokenizer.vocabulary, _program(decoder)
     last = decoder.model.arch.summary_last
     results: list[list[float]] = [[]] * len(rows)
-    pending = None
 
-    def read(indices: list[int], values: jax.Array) -> None:
-        for index, row in zip(indices, np.asarray(jax.device_get(values)), strict=False):
+    def started() -> Iterator[tuple[list[int], jax.Array]]:
+        for batch in batches([len(row) + ADDED for row in rows], batch_size, decoder.mesh):
+            length = min(batch.length, decoder.model.arch.positions or batch.length)
+            framed = frame_each(facts, last, [rows[i] for i in batch.filled], length)
+            arrays = {"encoder": framed.encoder, "places": framed.summaries.astype(np.int32)}
+            yield batch.indices, program(params, laid_out(arrays, decoder.mesh))
+
+    for indices, values in one_ahead(started()):
+        for index, row in zip(indices, values, strict=False):
             results[index] = row.tolist()
-
-    for batch in batches([len(row) + ADDED for row in rows], batch_size, decoder.mesh):
-        length = min(batch.length, decoder.model.arch.positions or batch.length)
-        framed = frame_each(facts, last, [rows[i] for i in batch.filled], length)
-        arrays = {"encoder": framed.encoder, "places": framed.summaries.astype(np.int32)}
-        values = program(params, laid_out(arrays, decoder.mesh))
-        if pending is not None:
-            read(*pending)
-        pending = batch.indices, values
-    if pending is not None:
-        read(*pending)
     return results
 
 

@@ -13,7 +13,7 @@ itself stands where its masks would, and its score is the sum over its tokens of
 (Xia et al. 2022, arXiv:2205.15223).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import jax
 import numpy as np
@@ -21,6 +21,7 @@ import numpy as np
 from t2t.data.vocabulary import MASKING_ROLES, require_roles
 from t2t.decoding.autoregression import log_probability
 from t2t.decoding.batches import batches, bucket, laid_out
+from t2t.decoding.one_ahead import one_ahead
 from t2t.errors import UserError
 from t2t.models.transformer import Model, Params
 from t2t.objectives.framing import ADDED, frame_each
@@ -85,43 +86,39 @@ def score_at_masks(
                     f"input {number}: its {len(rows[number])} tokens and an answer of {size} are "
                     f"more than the model's {arch.positions} positions; give less text"
                 )
-    pending = None
 
-    def read(entries: list, values: jax.Array) -> None:
-        for (number, which), row in zip(entries, np.asarray(jax.device_get(values)), strict=False):
+    def started() -> Iterator[tuple[list[tuple[int, list[int]]], jax.Array]]:
+        for count, entries in sorted(alike.items()):
+            masks = [len(targets[number][which[0]]) for number, which in entries]
+            texts = []
+            for (n, which), k in zip(entries, masks, strict=True):
+                answer = targets[n][which[0]] if shown else [facts.mask_id] * k
+                texts.append(np.concatenate([rows[n], answer]))
+            lengths = [len(text) + ADDED for text in texts]
+            for batch in batches(lengths, max(1, batch_size // count), decoder.mesh):
+                widest = bucket(max(masks[i] for i in batch.filled), shortest=1)
+                wanted = np.zeros((len(batch.filled), count, widest), np.int32)
+                places = np.zeros((len(batch.filled), widest), np.int32)
+                there = np.zeros(places.shape, bool)
+                framed = frame_each(
+                    facts, arch.summary_last, [texts[i] for i in batch.filled], batch.length
+                )
+                for at, entry in enumerate(batch.filled):
+                    number, which = entries[entry]
+                    size = masks[entry]
+                    places[at, :size] = framed.begins[at] + len(rows[number]) + np.arange(size)
+                    there[at, :size] = True
+                    for i, target in enumerate(which):
+                        wanted[at, i, :size] = targets[number][target]
+                asked_for = {"places": places, "there": there, "targets": wanted}
+                arrays = {"encoder": framed.encoder, **asked_for}
+                values = program(params, laid_out(arrays, decoder.mesh))
+                yield [entries[i] for i in batch.indices], values
+
+    for entries, values in one_ahead(started()):
+        for (number, which), row in zip(entries, values, strict=False):
             for i, logs in zip(which, row, strict=False):
                 results[number][i] = logs[: len(targets[number][i])].tolist()
-
-    for count, entries in sorted(alike.items()):
-        masks = [len(targets[number][which[0]]) for number, which in entries]
-        texts = []
-        for (n, which), k in zip(entries, masks, strict=True):
-            answer = targets[n][which[0]] if shown else [facts.mask_id] * k
-            texts.append(np.concatenate([rows[n], answer]))
-        lengths = [len(text) + ADDED for text in texts]
-        for batch in batches(lengths, max(1, batch_size // count), decoder.mesh):
-            widest = bucket(max(masks[i] for i in batch.filled), shortest=1)
-            wanted = np.zeros((len(batch.filled), count, widest), np.int32)
-            places = np.zeros((len(batch.filled), widest), np.int32)
-            there = np.zeros(places.shape, bool)
-            framed = frame_each(
-                facts, arch.summary_last, [texts[i] for i in batch.filled], batch.length
-            )
-            for at, entry in enumerate(batch.filled):
-                number, which = entries[entry]
-                size = masks[entry]
-                places[at, :size] = framed.begins[at] + len(rows[number]) + np.arange(size)
-                there[at, :size] = True
-                for i, target in enumerate(which):
-                    wanted[at, i, :size] = targets[number][target]
-            asked_for = {"places": places, "there": there, "targets": wanted}
-            arrays = {"encoder": framed.encoder, **asked_for}
-            values = program(params, laid_out(arrays, decoder.mesh))
-            if pending is not None:
-                read(*pending)
-            pending = ([entries[i] for i in batch.indices], values)
-    if pending is not None:
-        read(*pending)
     return results
 
 

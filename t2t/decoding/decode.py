@@ -10,10 +10,11 @@ import numpy as np
 
 from t2t.data.tokenizers import Tokenizer
 from t2t.decoding.autoregression import FREE, Stops, Written
-from t2t.decoding.batches import Batch, batches, laid_out
+from t2t.decoding.batches import batches, laid_out
 from t2t.decoding.beam import beam
 from t2t.decoding.config import Beam, Decoding, Greedy, Sample
 from t2t.decoding.greedy import greedy
+from t2t.decoding.one_ahead import one_ahead
 from t2t.decoding.prompts import check_room, check_writes, padded_inputs
 from t2t.decoding.sampling import sample
 from t2t.decoding.stop_strings import automaton
@@ -119,11 +120,22 @@ def decode_each(
     numbers = range(len(rows)) if numbers is None else numbers
     program = _program(decoder, config)
     table = _stop_table(decoder, config.stop)
-    pending: tuple[Batch, Written] | None = None
 
-    def read(batch: Batch, written: Written) -> list[tuple[int, list[Output]]]:
-        written = jax.device_get(written)
-        return [
+    def started() -> Iterator[tuple[list[int], Written]]:
+        for batch in batches([len(row) for row in rows], batch_size, decoder.mesh):
+            arrays = {
+                "encoder": padded_inputs(arch, [rows[i] for i in batch.filled], batch.length),
+                "forced": _padded_prefixes([forced[i] for i in batch.filled]),
+                "examples": np.array([numbers[i] for i in batch.filled], np.int32),
+            }
+            if table is not None:
+                inside = [len(forced[i]) > 0 for i in batch.filled]
+                arrays["stop"] = np.array(inside, np.int32)
+            seed = np.uint32(config.seed if isinstance(config, Sample) else 0)
+            yield batch.indices, program(params, laid_out(arrays, decoder.mesh), seed, table)
+
+    for indices, written in one_ahead(started()):
+        yield [
             (
                 index,
                 [
@@ -131,25 +143,8 @@ def decode_each(
                     for t, s, n in zip(*(x[i] for x in written), strict=True)
                 ],
             )
-            for i, index in enumerate(batch.indices)
+            for i, index in enumerate(indices)
         ]
-
-    for batch in batches([len(row) for row in rows], batch_size, decoder.mesh):
-        arrays = {
-            "encoder": padded_inputs(arch, [rows[i] for i in batch.filled], batch.length),
-            "forced": _padded_prefixes([forced[i] for i in batch.filled]),
-            "examples": np.array([numbers[i] for i in batch.filled], np.int32),
-        }
-        if table is not None:
-            inside = [len(forced[i]) > 0 for i in batch.filled]
-            arrays["stop"] = np.array(inside, np.int32)
-        seed = np.uint32(config.seed if isinstance(config, Sample) else 0)
-        written = program(params, laid_out(arrays, decoder.mesh), seed, table)
-        if pending is not None:
-            yield read(*pending)
-        pending = (batch, written)
-    if pending is not None:
-        yield read(*pending)
 
 
 def _program(decoder: Decoder, config: Decoding) -> Callable:

@@ -1,6 +1,6 @@
 """Scoring given targets, and choosing among given answers by their scores (rank classification)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import jax
@@ -12,6 +12,7 @@ from t2t.decoding.batches import batches, bucket, laid_out, padded
 from t2t.decoding.cache import begin
 from t2t.decoding.cloze import score_at_masks
 from t2t.decoding.decode import Decoder
+from t2t.decoding.one_ahead import one_ahead
 from t2t.decoding.prompts import check_room, padded_inputs
 from t2t.models.architecture import DECODER, ENCODER
 from t2t.models.transformer import Model, Params
@@ -103,10 +104,27 @@ def score_each(
         return [[Scored(float(sum(logs)), logs) for logs in its] for its in found]
     program = _program(decoder)
     check_room(arch, rows, [max(map(len, its), default=1) for its in targets])
-    pending = None
+    alike: dict[int, list[int]] = {}
+    for index, (_, its) in enumerate(zip(rows, targets, strict=True)):
+        if len(its):
+            alike.setdefault(bucket(len(its), shortest=1), []).append(index)
 
-    def read(indices: list[int], values: jax.Array) -> None:
-        for index, row in zip(indices, np.asarray(jax.device_get(values)), strict=False):
+    def started() -> Iterator[tuple[list[int], jax.Array]]:
+        for count, members in sorted(alike.items()):
+            lengths = [bucket(len(rows[i])) + bucket(max(map(len, targets[i]))) for i in members]
+            for batch in batches(lengths, max(1, batch_size // count), decoder.mesh):
+                filled = [members[i] for i in batch.filled]
+                arrays = {
+                    "encoder": padded_inputs(
+                        arch, [rows[i] for i in filled], bucket(max(len(rows[i]) for i in filled))
+                    ),
+                    "targets": _padded_targets([targets[i] for i in filled], count),
+                }
+                values = program(params, laid_out(arrays, decoder.mesh))
+                yield [members[i] for i in batch.indices], values
+
+    for indices, values in one_ahead(started()):
+        for index, row in zip(indices, values, strict=False):
             results[index] = [
                 Scored(float(sum(each)), each)
                 for each in (
@@ -114,27 +132,6 @@ def score_each(
                     for its, target in zip(row, targets[index], strict=False)
                 )
             ]
-
-    alike: dict[int, list[int]] = {}
-    for index, (_, its) in enumerate(zip(rows, targets, strict=True)):
-        if len(its):
-            alike.setdefault(bucket(len(its), shortest=1), []).append(index)
-    for count, members in sorted(alike.items()):
-        lengths = [bucket(len(rows[i])) + bucket(max(map(len, targets[i]))) for i in members]
-        for batch in batches(lengths, max(1, batch_size // count), decoder.mesh):
-            filled = [members[i] for i in batch.filled]
-            arrays = {
-                "encoder": padded_inputs(
-                    arch, [rows[i] for i in filled], bucket(max(len(rows[i]) for i in filled))
-                ),
-                "targets": _padded_targets([targets[i] for i in filled], count),
-            }
-            values = program(params, laid_out(arrays, decoder.mesh))
-            if pending is not None:
-                read(*pending)
-            pending = ([members[i] for i in batch.indices], values)
-    if pending is not None:
-        read(*pending)
     return results
 
 

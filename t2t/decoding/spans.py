@@ -16,7 +16,8 @@ import numpy as np
 from scipy.special import logsumexp
 
 from t2t.data.tokenizers import Tokenizer
-from t2t.decoding.batches import Batch, batches, laid_out
+from t2t.decoding.batches import batches, laid_out
+from t2t.decoding.one_ahead import one_ahead
 from t2t.errors import UserError
 from t2t.models.transformer import Params
 from t2t.objectives.extractive_config import ADDED, ExtractiveSpans
@@ -108,10 +109,17 @@ def answer_passages(
     program, facts = _program(decoder, cfg), decoder.tokenizer.vocabulary
     found: list[list[tuple[float, int, int]]] = [[] for _ in passages]
     nulls = [np.inf] * len(passages)  # how "no answer" scores, where it scores least
-    pending = None
 
-    def read(batch: Batch, values) -> None:
-        for window, none, *row in zip(batch.indices, *jax.device_get(values), strict=False):
+    def started() -> Iterator[tuple[list[int], tuple[jax.Array, ...]]]:
+        lengths = (cut.question + cut.size + ADDED).tolist()
+        for batch in batches(lengths, batch_size, decoder.mesh):
+            # Padding must not run over the model's positions.
+            row = ExtractiveSpans(min(batch.length, cfg.length))
+            arrays = _arrays(row, facts, passages, cut, best_in, batch.filled)
+            yield batch.indices, program(params, laid_out(arrays, decoder.mesh))
+
+    for indices, values in one_ahead(started()):
+        for window, none, *row in zip(indices, *values, strict=False):
             nulls[cut.pair[window]] = min(nulls[cut.pair[window]], float(none))
             # From places in the row to tokens of the context.
             shift = int(cut.begin[window] - context_begins(cut.question[window]))
@@ -121,18 +129,6 @@ def answer_passages(
                 if score > NEVER / 2
             ]
             found[cut.pair[window]] += spans
-
-    lengths = (cut.question + cut.size + ADDED).tolist()
-    for batch in batches(lengths, batch_size, decoder.mesh):
-        # Padding must not run over the model's positions.
-        row = ExtractiveSpans(min(batch.length, cfg.length))
-        arrays = _arrays(row, facts, passages, cut, best_in, batch.filled)
-        values = program(params, laid_out(arrays, decoder.mesh))
-        if pending is not None:
-            read(*pending)
-        pending = batch, values
-    if pending is not None:
-        read(*pending)
     if cfg.null_threshold is None:
         return [_best(one, spans) for one, spans in zip(passages, found, strict=True)]
     return [
