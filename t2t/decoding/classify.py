@@ -12,7 +12,6 @@ from t2t.decoding.batches import batches, laid_out
 from t2t.decoding.one_ahead import one_ahead
 from t2t.models.transformer import Params
 from t2t.objectives.framing import ADDED, frame_each, unframed
-from t2t.parallel.sharding import replicated
 from t2t.wiring.masked import at_places
 
 
@@ -42,16 +41,13 @@ def classify(
 
 def _program(decoder):
     """Returns (params, arrays) -> log p of each class [B, classes], jitted."""
-    if "classes" not in decoder.programs:
-        whole = None if decoder.mesh is None else replicated(decoder.mesh)
 
-        def program(params, arrays):
-            hidden, _, _ = decoder.model.forward(params, {"encoder": arrays["encoder"]})
-            first = at_places(hidden, arrays["places"][:, None])[:, 0]
-            return jax.nn.log_softmax(decoder.model.pair_logits(params, first))
+    def program(params, arrays):
+        hidden, _, _ = decoder.model.forward(params, {"encoder": arrays["encoder"]})
+        summaries = at_places(hidden, arrays["places"][:, None])[:, 0]
+        return jax.nn.log_softmax(decoder.model.pair_logits(params, summaries))
 
-        decoder.programs["classes"] = jax.jit(program, out_shardings=whole)
-    return decoder.programs["classes"]
+    return decoder.jitted("classes", program)
 
 
 def tell_classes(decoder, params, batch: dict, labels: Sequence[str], count: int) -> Iterator[str]:

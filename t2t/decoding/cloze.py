@@ -25,7 +25,6 @@ from t2t.decoding.one_ahead import one_ahead
 from t2t.errors import UserError
 from t2t.models.transformer import Model, Params
 from t2t.objectives.framing import ADDED, frame_each
-from t2t.parallel.sharding import replicated
 from t2t.wiring.masked import at_places
 from t2t.wiring.permuted import asked
 
@@ -123,14 +122,10 @@ def score_at_masks(
 
 
 def _program(decoder):
-    if "cloze" not in decoder.programs:
-        whole = None if decoder.mesh is None else replicated(decoder.mesh)
+    def program(params, arrays):
+        common = decoder.model, params, arrays["encoder"], arrays["places"]
+        if decoder.model.arch.head == "replaced":
+            return original_log_probabilities(*common)
+        return mask_log_probabilities(*common, arrays["there"], arrays["targets"])
 
-        def program(params, arrays):
-            common = decoder.model, params, arrays["encoder"], arrays["places"]
-            if decoder.model.arch.head == "replaced":
-                return original_log_probabilities(*common)
-            return mask_log_probabilities(*common, arrays["there"], arrays["targets"])
-
-        decoder.programs["cloze"] = jax.jit(program, out_shardings=whole)
-    return decoder.programs["cloze"]
+    return decoder.jitted("cloze", program)

@@ -1,7 +1,7 @@
 """Decoding token rows of any lengths: batches of like lengths, few compiled shapes, input order."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -31,6 +31,14 @@ class Decoder(NamedTuple):
     tokenizer: Tokenizer
     mesh: jax.sharding.Mesh | None  # None: the parameters' one device
     programs: dict[Any, Callable]  # made as they are needed
+
+    def jitted(self, key: Hashable, program: Callable) -> Callable:
+        """Returns the program of this key, jitted: what was given first. Each host is handed all that
+        it returns."""
+        if key not in self.programs:
+            whole = None if self.mesh is None else replicated(self.mesh)
+            self.programs[key] = jax.jit(program, out_shardings=whole)
+        return self.programs[key]
 
 
 class Output(NamedTuple):
@@ -153,29 +161,25 @@ def _program(decoder: Decoder, config: Decoding) -> Callable:
     search = dataclasses.replace(config, prefix="", stop=())
     if isinstance(search, Sample):
         search = dataclasses.replace(search, seed=0)
-    if search not in decoder.programs:
-        eos_id = decoder.tokenizer.vocabulary.eos_id
-        start_id = decoder.tokenizer.vocabulary.pad_id
+    vocabulary = decoder.tokenizer.vocabulary
 
-        def program(params, arrays, seed, table) -> Written:
-            ends = {
-                "forced": arrays["forced"],
-                "stops": None if table is None else Stops(table, arrays["stop"]),
-                "eos_id": eos_id,
-                "start_id": start_id,
-            }
-            common = (decoder.model, params, arrays["encoder"], search.max_tokens)
-            match search:
-                case Greedy():
-                    return greedy(*common, **ends)
-                case Beam():
-                    return beam(*common, search, **ends)
-                case Sample():
-                    return sample(*common, search, seed, arrays["examples"], **ends)
+    def program(params, arrays, seed, table) -> Written:
+        ends = {
+            "forced": arrays["forced"],
+            "stops": None if table is None else Stops(table, arrays["stop"]),
+            "eos_id": vocabulary.eos_id,
+            "start_id": vocabulary.pad_id,
+        }
+        common = (decoder.model, params, arrays["encoder"], search.max_tokens)
+        match search:
+            case Greedy():
+                return greedy(*common, **ends)
+            case Beam():
+                return beam(*common, search, **ends)
+            case Sample():
+                return sample(*common, search, seed, arrays["examples"], **ends)
 
-        whole = None if decoder.mesh is None else replicated(decoder.mesh)
-        decoder.programs[search] = jax.jit(program, out_shardings=whole)
-    return decoder.programs[search]
+    return decoder.jitted(search, program)
 
 
 def _stop_table(decoder: Decoder, stop: tuple[str, ...]) -> np.ndarray | None:

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator, Sequence
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -12,7 +11,6 @@ from t2t.decoding.config import Greedy
 from t2t.decoding.decode import Decoder, decode
 from t2t.decoding.spans import tell_spans
 from t2t.models.architecture import DECODER, ENCODER
-from t2t.parallel.sharding import replicated
 from t2t.wiring.masked import at_places
 from t2t.wiring.permuted import asked
 
@@ -82,10 +80,9 @@ def tell_masks(decoder: Decoder, params, batch: dict, count: int) -> Iterator[st
         states = hidden if queries else at_places(hidden, places)
         return jnp.argmax(model.logits(params, states), axis=-1)
 
-    whole = None if decoder.mesh is None else replicated(decoder.mesh)
-    told = jax.jit(told, out_shardings=whole)
     there = batch["weights"][:rows] > 0
-    found = np.asarray(told(params, first, batch["places"][:rows], there))
+    program = decoder.jitted("told", told)
+    found = np.asarray(program(params, first, batch["places"][:rows], there))
     for row in range(rows):
         mine = there[row]
         yield f"  text:  {tokenizer.decode(first['tokens'][row], stop_at_eos=False)!r}"

@@ -16,7 +16,6 @@ from t2t.decoding.one_ahead import one_ahead
 from t2t.decoding.prompts import check_room, padded_inputs
 from t2t.models.architecture import DECODER, ENCODER
 from t2t.models.transformer import Model, Params
-from t2t.parallel.sharding import replicated
 
 
 class Scored(NamedTuple):
@@ -145,13 +144,7 @@ def _padded_targets(targets: list[Sequence[np.ndarray]], count: int) -> np.ndarr
 
 
 def _program(decoder: Decoder):
-    if "score" not in decoder.programs:
-        whole = None if decoder.mesh is None else replicated(decoder.mesh)
+    def program(params, arrays):
+        return target_log_probabilities(decoder.model, params, arrays["encoder"], arrays["targets"])
 
-        def program(params, arrays):
-            return target_log_probabilities(
-                decoder.model, params, arrays["encoder"], arrays["targets"]
-            )
-
-        decoder.programs["score"] = jax.jit(program, out_shardings=whole)
-    return decoder.programs["score"]
+    return decoder.jitted("score", program)

@@ -28,7 +28,6 @@ from t2t.objectives.extractive_spans import (
     window_of,
     windows,
 )
-from t2t.parallel.sharding import replicated
 from t2t.wiring.extractive import NEVER, place_logits
 
 N_BEST = 20  # spans whose scores make up an answer's probability (run_squad.py's n_best_size)
@@ -205,17 +204,13 @@ def _best_or_none(
 
 def _program(decoder, cfg: ExtractiveSpans):
     """Returns (params, arrays) -> (the score of [CLS] twice [B], the best spans of each row), jitted."""
-    key = "spans", cfg.answer_length
-    if key not in decoder.programs:
-        whole = None if decoder.mesh is None else replicated(decoder.mesh)
 
-        def program(params, arrays):
-            logits = place_logits(decoder.model, params, arrays["encoder"])
-            may = arrays["starts"], arrays["ends"]
-            return logits[:, :, 0].sum(axis=1), *best_spans(logits, *may, cfg.answer_length, N_BEST)
+    def program(params, arrays):
+        logits = place_logits(decoder.model, params, arrays["encoder"])
+        may = arrays["starts"], arrays["ends"]
+        return logits[:, :, 0].sum(axis=1), *best_spans(logits, *may, cfg.answer_length, N_BEST)
 
-        decoder.programs[key] = jax.jit(program, out_shardings=whole)
-    return decoder.programs[key]
+    return decoder.jitted(("spans", cfg.answer_length), program)
 
 
 def tell_spans(decoder, params, batch: dict, count: int) -> Iterator[str]:
