@@ -19,11 +19,11 @@ from t2t.objectives.config import (
     Classes,
     ErnieTasks,
     ExtractiveSpans,
-    MaskedLM,
     PermutationLM,
     TextToText,
 )
 from t2t.objectives.implementations import Headed, implementation
+from t2t.objectives.masking_config import MaskedLM
 from t2t.training.teacher_checks import check_teacher
 
 _FOR_TEXT = {ENCODER_DECODER: "SpanCorruption", DECODER: "CausalLM", ENCODER: "MaskedLM"}

@@ -11,8 +11,9 @@ from t2t.data.tokenizers import load
 from t2t.data.vocabulary import Vocabulary
 from t2t.errors import UserError
 from t2t.models.architecture import Architecture
-from t2t.objectives.config import CausalLM, MaskedLM
+from t2t.objectives.config import CausalLM
 from t2t.objectives.extractive_config import for_positions
+from t2t.objectives.masking_config import MaskedLM
 from t2t.run import Run, check_vocabulary, load_saved
 
 

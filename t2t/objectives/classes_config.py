@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from t2t.errors import UserError
 from t2t.models.architecture import ENCODER
+from t2t.objectives.length_check import check_length
 from t2t.objectives.traits import Traits
 
 
@@ -23,8 +24,7 @@ class Classes(Traits):
     suits: ClassVar[str] = ENCODER
 
     def check(self, where: str) -> None:
-        if not 4 <= self.length <= 1 << 20:
-            raise UserError(f"{where}.length: {self.length} is not in 4..2^20")
+        check_length(self.length, f"{where}.length")
         if len(set(self.labels)) < max(2, len(self.labels)):
             raise UserError(f"{where}.labels: {self.labels} are not two or more different ones")
 

@@ -6,6 +6,7 @@ from typing import ClassVar
 from t2t.errors import UserError
 from t2t.models.architecture import ENCODER
 from t2t.objectives.framing import added
+from t2t.objectives.length_check import check_length
 from t2t.objectives.traits import Traits
 
 ADDED = added(2)  # of a question and a context
@@ -35,8 +36,7 @@ class ExtractiveSpans(Traits):
     takes_token_marks: ClassVar[bool] = True
 
     def check(self, where: str) -> None:
-        if not 8 <= self.length <= 1 << 20:
-            raise UserError(f"{where}.length: {self.length} is not in 8..2^20")
+        check_length(self.length, f"{where}.length", least=8)
         for key in ("question_length", "stride", "answer_length"):
             if getattr(self, key) < 1:
                 raise UserError(f"{where}.{key}: {getattr(self, key)} is not positive")

@@ -34,13 +34,13 @@ from t2t.objectives.config import (
     Continuation,
     ErnieTasks,
     ExtractiveSpans,
-    MaskedLM,
     Objective,
     PermutationLM,
     PrefixLM,
     SpanCorruption,
     TextToText,
 )
+from t2t.objectives.masking_config import MaskedLM
 
 Posed = TextToText | Continuation | Cloze | ExtractiveSpans | Classified
 # Whose answers a head of their own gives: a span of a context, a class.

@@ -14,8 +14,8 @@ from t2t.data.order import below
 from t2t.data.span_marks import ID_BITS, IN_ENTITY, IN_PHRASE
 from t2t.data.vocabulary import BEGINS_WORD, MASKING_ROLES, SPECIAL, require_roles
 from t2t.objectives import masking, sentence_pairs
-from t2t.objectives.config import ExternalSpans, MaskedLM, Tokens
 from t2t.objectives.framing import added
+from t2t.objectives.masking_config import ExternalSpans, MaskedLM, Tokens
 from t2t.objectives.row_layout import RowLayout
 
 # The first draws decide about the length, the cut and the pair's label.

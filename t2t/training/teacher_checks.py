@@ -2,7 +2,7 @@
 
 from t2t import schema
 from t2t.errors import UserError
-from t2t.objectives.config import MaskedLM
+from t2t.objectives.masking_config import MaskedLM
 from t2t.training.initial_config import FromTeacher
 
 # What of a student's model may differ from the teacher whose layers it begins as.

@@ -10,10 +10,10 @@ from t2t.objectives.config import (
     Classes,
     ErnieTasks,
     ExtractiveSpans,
-    MaskedLM,
     PermutationLM,
     TextToText,
 )
+from t2t.objectives.masking_config import MaskedLM
 from t2t.vocabulary_loss import Chunks
 from t2t.wiring import (
     classes,
