@@ -1,0 +1,159 @@
+"""A job's file: what it may say, what it says to submit, what a host is told to run."""
+
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from t2t.cli import main, parse
+from t2t.errors import UserError
+from t2t.launch import job as jobs
+from tests.launch.some_jobs import TRAIN, gke, job, tpu
+
+REPOSITORY = pathlib.Path(__file__).parent.parent.parent
+
+
+def test_what_a_host_runs_is_a_command_of_t2t():
+    for where in (gke(), tpu(), jobs.Slurm(2), jobs.Local(2)):
+        found = job(where, (*TRAIN, "--config.mesh.fsdp=16"))
+        command, options, _ = parse(found.supervised)
+        assert command.__name__ == "t2t.commands.supervise" and options.restarts == 5
+        train, options, overrides = parse(options.command)
+        assert train.__name__ == "t2t.commands.train" and options.start_timeout == 1800
+        assert overrides == [("mesh.fsdp", "16")]
+    own = job(gke(), (*TRAIN, "--start-timeout=60"))
+    assert sum("--start-timeout" in argument for argument in own.supervised) == 1
+
+
+def test_every_job_that_is_shipped_is_sound(capsys):
+    files = sorted((REPOSITORY / "launch").glob("*.toml"))
+    assert {type(jobs.read_job(str(f)).where) for f in files} == set(jobs.Where.__args__)
+    for file in files:
+        assert main(["launch", str(file), "--dry-run"]) == 0
+        said = capsys.readouterr().out
+        assert "# stop it: " in said
+        command, *_ = parse(list(jobs.read_job(str(file)).command))
+        assert command.__name__ == "t2t.commands.train"
+
+
+def test_dry_run_prints_exactly_what_is_submitted(tmp_path, pretend, capsys):
+    file = tmp_path / "job.toml"
+    file.write_text(
+        'name = "a"\nchip_hour = 1.25\ncommand = ["train", "--workdir=gs://b/r"]\n'
+        '[where]\nclass = "Gke"\ntopology = "v5e:4x4"\nimage = "i"\n'
+    )
+    calls = pretend("kubectl", f"cat > {tmp_path / 'given'}")
+    assert main(["launch", str(file), "--dry-run"]) == 0
+    notes, _, rest = capsys.readouterr().out.partition("# kubectl apply -f - << END\n")
+    assert not calls.exists() and "16 chips, 20.00 USD an hour" in notes
+    assert main(["launch", str(file)]) == 0
+    assert calls.read_text() == "apply -f -\n"
+    assert (tmp_path / "given").read_text() == rest
+    pretend("kubectl", "exit 1")
+    assert main(["launch", str(file)]) == 1
+
+
+# Tests that run in the background ignore SIGINT, and what begins ignoring it cannot trap it.
+LAUNCH = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("t2t.cli", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_was_started_is_waited_for_when_it_is_asked_to_stop(number, tmp_path, pretend):
+    """As a local run, which saves first: it takes a second, and ends with 75."""
+    file = tmp_path / "job.toml"
+    file.write_text(
+        'name = "a"\ncommand = ["train", "--workdir=/r"]\n[where]\nclass = "Slurm"\nnodes = 1\n'
+    )
+    there = tmp_path / "there"
+    pretend(
+        "sbatch",
+        f"trap 'sleep 1; echo saved; exit 75' INT TERM\ncat > /dev/null; touch {there}\n"
+        "for i in {1..100}; do sleep 0.1; done",
+    )
+    started = subprocess.Popen(
+        [sys.executable, "-c", LAUNCH, "launch", str(file)],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+    while not there.exists():
+        assert started.poll() is None
+        time.sleep(0.02)
+    if number == signal.SIGINT:
+        os.killpg(started.pid, number)  # as a terminal does
+    else:
+        started.send_signal(number)
+    said, _ = started.communicate(timeout=30)
+    assert (started.returncode, said) == (75, "saved\n")
+
+
+def test_a_launcher_that_is_not_there_is_said(tmp_path, pretend, capsys):
+    file = tmp_path / "job.toml"
+    file.write_text(
+        'name = "a"\ncommand = ["train", "--workdir=/r"]\n[where]\nclass = "Slurm"\nnodes = 1\n'
+    )
+    assert main(["launch", str(file)]) == 2
+    assert "sbatch: is not installed on this machine" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name = 1", "has no [where] with class = one of 'Local', 'TpuVm'"),
+        (
+            "[where]\nclass = 'Local'\nproceses = 2",
+            "job.where.proceses: no such field in Local (did",
+        ),
+        ("[where]\nclass = 'Slrm'", "unknown variant 'Slrm' (did you mean 'Slurm'?)"),
+        ("[where", "is not TOML"),
+        (
+            "name = 'A'\ncommand = ['train', '--workdir=r']\n[where]\nclass = 'Local'",
+            "job.name: 'A'",
+        ),
+        (
+            "name = 'a'\ncommand = ['train']\n[where]\nclass = 'Local'",
+            "give the command a --workdir",
+        ),
+        (
+            "name = 'a'\ncommand = ['train', '--workdir=r']\nenvironment = ['X']\n"
+            "[where]\nclass = 'Local'",
+            "job.environment[0]: write it as NAME=VALUE",
+        ),
+        (
+            "name = 'a'\ncommand = ['train', '--workdir=r']\n[where]\nclass = 'Slurm'\nnodes = 1\n"
+            "time = 'soon'",
+            "job.where.time: write it as HH:MM:SS",
+        ),
+        (
+            "name = 'a'\ncommand = ['train', '--workdir=r']\n[where]\nclass = 'Gke'\nimage = 'i'\n"
+            "topology = 'v5e:3x3'",
+            "job.where.topology: a host has 2x2 chips, which must divide it",
+        ),
+        (
+            "name = 'a'\ncommand = ['train', '--workdir=r']\n[where]\nclass = 'Gke'\nimage = 'i'\n"
+            "topology = 'v5e:4x4'",
+            "job.command: --workdir=r is on each host's own disk",
+        ),
+        (
+            "name = 'a'\ncommand = ['train', '--workdir=gs://r']\n[where]\nclass = 'TpuVm'\n"
+            "topology = 'tpu7x:2x2x2'\nproject = 'p'\nzone = 'z'\ninstall = 't2t'",
+            "tpu7x comes with GKE only",
+        ),
+    ],
+)
+def test_a_wrong_job_is_refused_in_one_line(text, said, tmp_path):
+    file = tmp_path / "job.toml"
+    file.write_text(text)
+    with pytest.raises(UserError, match=re.escape(said)):
+        jobs.read_job(str(file))
