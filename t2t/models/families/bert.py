@@ -35,9 +35,23 @@ def architecture(size: str, **changes) -> Architecture:
 
 
 def encoder(layers: int, d_model: int, heads: int, /, **changes) -> Architecture:
-    """A post-norm encoder with learned positions, erf GELU and BERT's heads."""
+    """What BERT's kin are: with learned positions, segment types and BERT's heads."""
+    axes = {
+        "vocab_size": 30592,
+        "learned_positions": 512,
+        "token_types": 2,
+        "embedding_norm": True,
+        "head": "masked",
+        "pair_classes": 2,
+    }
+    return post_norm(layers, d_model, heads, **{**axes, **changes})
+
+
+def post_norm(layers: int, d_model: int, heads: int, /, vocab_size: int, **changes) -> Architecture:
+    """A post-norm encoder with erf GELU and a tied head with a bias, which does not yet say how it
+    tells positions."""
     arch = Architecture(
-        vocab_size=30592,
+        vocab_size=vocab_size,
         d_model=d_model,
         heads=heads,
         head_dim=d_model // heads,
@@ -49,16 +63,11 @@ def encoder(layers: int, d_model: int, heads: int, /, **changes) -> Architecture
         biases=True,
         scaled_attention=True,
         relative_bias="none",
-        learned_positions=512,
         norm="layer",
         norm_place="after",
         norm_epsilon=1e-12,
         tied_embedding=True,
-        token_types=2,
-        embedding_norm=True,
-        head="masked",
         vocabulary_bias=True,
-        pair_classes=2,
         initialization="normal",
         dropout=0.1,
         dropout_along_length=False,

@@ -1,8 +1,7 @@
 """XLNet (Yang et al. 2019): a permutation language model on Transformer-XL's attention."""
 
-from dataclasses import replace
-
 from t2t.models.architecture import Architecture
+from t2t.models.families import bert
 from t2t.models.families.t5 import size_of
 from t2t.models.published_weight import PublishedWeight, affine, normed
 
@@ -31,30 +30,8 @@ def architecture(size: str, **changes) -> Architecture:
 
 def encoder(layers: int, d_model: int, heads: int, /, **changes) -> Architecture:
     """The same of any shape."""
-    arch = Architecture(
-        vocab_size=VOCABULARY,
-        d_model=d_model,
-        heads=heads,
-        head_dim=d_model // heads,
-        d_ff=4 * d_model,
-        encoder_layers=layers,
-        decoder_layers=0,
-        activation="gelu",
-        gated=False,
-        biases=True,
-        scaled_attention=True,
-        relative_bias="none",
-        relative_attention=True,
-        norm="layer",
-        norm_place="after",
-        norm_epsilon=1e-12,
-        tied_embedding=True,
-        vocabulary_bias=True,
-        initialization="normal",
-        dropout=0.1,
-        dropout_along_length=False,
-    )
-    return replace(arch, **changes)
+    axes = {"vocab_size": VOCABULARY, "relative_attention": True}
+    return bert.post_norm(layers, d_model, heads, **{**axes, **changes})
 
 
 def huggingface_weights(arch: Architecture) -> list[PublishedWeight]:
