@@ -45,11 +45,9 @@ class TpuVm:
     service_account: str = ""
 
     def check(self, where: str) -> None:
-        _check_tpu(self.topology, self.slices, where)
+        _check_tpu(self, where)
         if self.topology.startswith("tpu7x"):
             raise UserError(f"{where}.topology: tpu7x comes with GKE only; take class = 'Gke'")
-        if self.spot and self.reservation:
-            raise UserError(f"{where}.spot: what is reserved is not spot; give one of the two")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,9 +65,7 @@ class Gke:
     priority_class: str = ""
 
     def check(self, where: str) -> None:
-        _check_tpu(self.topology, self.slices, where)
-        if self.spot and self.reservation:
-            raise UserError(f"{where}.spot: what is reserved is not spot; give one of the two")
+        _check_tpu(self, where)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -215,15 +211,17 @@ def chips(where: Where) -> int:
     return 0
 
 
-def _check_tpu(text: str, slices: int, where: str) -> None:
+def _check_tpu(given: TpuVm | Gke, where: str) -> None:
     try:
-        found = topology.parse(text, slices)
+        found = topology.parse(given.topology, given.slices)
     except UserError as error:
         raise UserError(f"{where}.topology: {str(error).partition(': ')[2]}") from None
     if found.generation.platform != "tpu":
-        raise UserError(f"{where}.topology: {text} is no TPU")
-    if slices < 1:
-        raise UserError(f"{where}.slices: must be at least 1, got {slices}")
+        raise UserError(f"{where}.topology: {given.topology} is no TPU")
+    if given.slices < 1:
+        raise UserError(f"{where}.slices: must be at least 1, got {given.slices}")
+    if given.spot and given.reservation:
+        raise UserError(f"{where}.spot: what is reserved is not spot; give one of the two")
 
 
 def _check_counts(where, names: tuple[str, ...], prefix: str) -> None:

@@ -28,29 +28,44 @@ def loss_function(
 
     def loss_fn(trainable, frozen, carry, batch, rng):
         params = join(frozen, trainable)
-        hidden, _, _ = model.forward(params, batch, dropout_key=rng)
-        objective, sums = predictions(
-            model,
-            params,
-            at_places(hidden, batch["places"]),
-            batch,
-            z_loss,
-            label_smoothing,
-            chunks,
+        hidden, objective, sums = place_predictions(
+            model, params, batch, rng, z_loss, label_smoothing, chunks
         )
         if pair_weight:
             pairs = batch["pairs"]
             classes = model.pair_logits(params, at_places(hidden, pairs["places"]))
             of_pairs = cross_entropy(classes, pairs["targets"], pairs["weights"])
-            count = jnp.maximum(of_pairs["weight"], 1.0)
-            objective += pair_weight * of_pairs["objective"] / count * sums["weight"]
-            sums |= {
-                "pair_loss": of_pairs["loss"] / count * sums["weight"],
-                "pair_accuracy": of_pairs["correct"] / count * sums["weight"],
-            }
+            extra, told = beside(sums["weight"], "pair", of_pairs)
+            objective, sums = objective + pair_weight * extra, sums | told
         return objective, (sums, carry)
 
     return loss_fn
+
+
+def place_predictions(
+    model: Model,
+    params: dict,
+    batch: dict,
+    rng: jax.Array | None,
+    z_loss: float,
+    label_smoothing: float,
+    chunks: Chunks | None,
+) -> tuple[jax.Array, jax.Array, dict[str, jax.Array]]:
+    """Returns (the states of all tokens [B, L, E], what is minimised and the other sums over the
+    predictions at the batch's places)."""
+    hidden, _, _ = model.forward(params, batch, dropout_key=rng)
+    states = at_places(hidden, batch["places"])
+    return hidden, *predictions(model, params, states, batch, z_loss, label_smoothing, chunks)
+
+
+def beside(count: jax.Array, name: str, task: dict) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """The means of another task, from its sums, once for each of `count` predictions: (what is
+    minimised, {NAME_loss, NAME_accuracy})."""
+    # The step divides by the predictions, by 1 where there are none.
+    each = jnp.maximum(count, 1.0)
+    of_task = jnp.maximum(task["weight"], 1.0)
+    loss, correct, objective = (each * task[k] / of_task for k in ("loss", "correct", "objective"))
+    return objective, {f"{name}_loss": loss, f"{name}_accuracy": correct}
 
 
 def at_places(hidden: jax.Array, places: jax.Array) -> jax.Array:

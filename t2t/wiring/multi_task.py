@@ -2,15 +2,12 @@
 
 from collections.abc import Callable
 
-import jax.numpy as jnp
-
 from t2t.losses import cross_entropy
 from t2t.models.partition import join
 from t2t.models.transformer import Model
 from t2t.objectives.ernie_tasks import SENTENCE_TASKS, TOKEN_TASKS
 from t2t.vocabulary_loss import Chunks
-from t2t.wiring.masked import at_places
-from t2t.wiring.single import predictions
+from t2t.wiring.masked import at_places, beside, place_predictions
 
 
 def loss_function(
@@ -26,15 +23,8 @@ def loss_function(
 
     def loss_fn(trainable, frozen, carry, batch, rng):
         params = join(frozen, trainable)
-        hidden, _, _ = model.forward(params, batch, dropout_key=rng)
-        objective, sums = predictions(
-            model,
-            params,
-            at_places(hidden, batch["places"]),
-            batch,
-            z_loss,
-            label_smoothing,
-            chunks,
+        hidden, objective, sums = place_predictions(
+            model, params, batch, rng, z_loss, label_smoothing, chunks
         )
         found, labels = {}, batch["token_labels"]
         of_tokens = model.token_logits(params, hidden)
@@ -45,13 +35,9 @@ def loss_function(
             one = batch["sentence_labels"][name]
             classes = model.pair_logits(params, at_places(hidden, one["places"]))
             found[name] = cross_entropy(classes[..., begin:end], one["targets"], one["weights"])
-        # The step divides by the predictions, by 1 where there are none.
-        each = jnp.maximum(sums["weight"], 1.0)
         for name, task in found.items():
-            count = jnp.maximum(task["weight"], 1.0)
-            objective += weight * each * task["objective"] / count
-            sums[f"{name}_loss"] = each * task["loss"] / count
-            sums[f"{name}_accuracy"] = each * task["correct"] / count
+            extra, told = beside(sums["weight"], name, task)
+            objective, sums = objective + weight * extra, sums | told
         return objective, (sums, carry)
 
     return loss_fn
