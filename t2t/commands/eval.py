@@ -224,16 +224,14 @@ def _share(text: str):
 def _steps(text: str, run, workdir: str) -> list[int]:
     """The steps that `--steps` names. Raises UserError for one that was not saved."""
     from t2t.interop.opening import is_published
-    from t2t.training.checkpoint_reading import steps_in
+    from t2t.training.checkpoint_reading import saved_steps
 
     if is_published(workdir):
         if text not in ("latest", "all", "0"):
             raise UserError(f"--steps={text}: {workdir} holds published weights, which are step 0")
         return [0]
     folder = f"{workdir}/checkpoints"
-    saved = steps_in(folder)
-    if not saved:
-        raise UserError(f"{folder}: no checkpoint has been saved yet")
+    saved = saved_steps(folder)
     if text == "all":
         return saved
     if text == "latest":
@@ -243,12 +241,7 @@ def _steps(text: str, run, workdir: str) -> list[int]:
     if not re.fullmatch(r"\d+(,\d+)*", text):
         raise UserError(f"--steps={text}: write latest, best, all, or steps as in 100,200")
     steps = sorted({int(part) for part in text.split(",")})
-    missing = [step for step in steps if step not in saved]
-    if missing:
-        raise UserError(
-            f"--steps={text}: {folder} has no step {missing[0]}; it has "
-            f"{', '.join(map(str, saved))}"
-        )
+    saved_steps(folder, steps, f"--steps={text}: ")
     return steps
 
 

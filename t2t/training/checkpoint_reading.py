@@ -12,7 +12,7 @@ import os
 import re
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -77,6 +77,22 @@ def steps_in(directory: str | os.PathLike) -> list[int]:
     """Returns the finished steps in ascending order; half-written ones are not among them."""
     path = as_path(directory)
     return sorted(ocp.utils.checkpoint_steps(path)) if path.exists() else []
+
+
+def saved_steps(
+    directory: str | os.PathLike, wanted: Sequence[int] = (), asked: str = ""
+) -> list[int]:
+    """As `steps_in`. Raises: UserError where there is none, or not all that are wanted; asked: what
+    wanted them, which the line begins with."""
+    saved = steps_in(directory)
+    if not saved:
+        raise UserError(f"{directory}: no checkpoint was finished there")
+    for step in wanted:
+        if step not in saved:
+            raise UserError(
+                f"{asked}{directory}: has no step {step}; it has {', '.join(map(str, saved))}"
+            )
+    return saved
 
 
 def checksum(content: Any) -> int:
@@ -267,11 +283,7 @@ def read_newest(
     Failure where no step is sound.
     """
     directory = os.fspath(directory)
-    available = steps_in(directory)
-    if step is not None and step not in available:
-        raise UserError(
-            f"{directory}: has no step {step}; it has {', '.join(map(str, available)) or 'none'}"
-        )
+    available = steps_in(directory) if step is None else saved_steps(directory, [step])
     if not available:
         raise Failure(f"{directory}: no checkpoint was finished there")
     unsound = []

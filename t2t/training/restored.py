@@ -2,12 +2,11 @@
 
 import jax
 
-from t2t.errors import UserError
 from t2t.interop.opening import is_published, open_published
 from t2t.interop.published import parameters
 from t2t.models.transformer import build
 from t2t.parallel.sharding import constrainer, shardings
-from t2t.training.checkpoint_reading import steps_in, to_stderr
+from t2t.training.checkpoint_reading import saved_steps, to_stderr
 from t2t.training.inputs import open_tokenizer
 from t2t.training.run_parameters import checkpoints_of, read_parameters
 
@@ -40,10 +39,6 @@ def restored(run, workdir: str, step: int | None = None, mesh: jax.sharding.Mesh
 
 
 def _step(workdir: str, step: int | None) -> int:
-    folder = checkpoints_of(workdir)
-    steps = steps_in(folder)
-    if not steps:
-        raise UserError(f"{folder}: no checkpoint has been saved yet")
-    if step is not None and step not in steps:
-        raise UserError(f"--step={step}: {folder} holds {', '.join(map(str, steps))}")
-    return steps[-1] if step is None else step
+    wanted = [] if step is None else [step]
+    saved = saved_steps(checkpoints_of(workdir), wanted, f"--step={step}: ")
+    return saved[-1] if step is None else step

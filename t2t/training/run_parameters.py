@@ -14,7 +14,7 @@ from t2t.training.checkpoint_reading import (
     nested,
     read_manifest,
     read_newest,
-    steps_in,
+    saved_steps,
 )
 from t2t.training.frozen import read_frozen
 from t2t.training.leaf_names import named_leaves
@@ -33,13 +33,9 @@ def manifest_of(workdir: str, step: int | None) -> dict:
     Raises: UserError where there is none.
     """
     folder = checkpoints_of(workdir)
-    steps = steps_in(folder)
-    if not steps:
-        raise UserError(f"{folder}: no checkpoint was finished there")
-    if step is not None and step not in steps:
-        raise UserError(f"{folder}: has no step {step}; it has {', '.join(map(str, steps))}")
+    saved = saved_steps(folder, [] if step is None else [step])
     reasons = []
-    for candidate in reversed(steps) if step is None else [step]:
+    for candidate in reversed(saved) if step is None else [step]:
         try:
             return read_manifest(folder, candidate)
         except Unsound as error:
