@@ -12,6 +12,7 @@ from t2t.data.vocabulary import BEGINS_WORD, ENDS_SENTENCE, SPECIAL
 from t2t.errors import UserError
 from t2t.objectives import masked_lm, masking
 from t2t.objectives.config import MaskedLM, NGrams, Tokens, WholeWords
+from tests.objectives.laid_examples import laid_examples
 from tests.objectives.real_text import books
 
 CLS, SEP, MASK = 2, 3, 4
@@ -124,23 +125,17 @@ def slow(cfg, facts, tokens, other, number):
 def examples_of(batch, in_row):
     """The examples of a batch as `slow` gives them."""
     found = []
-    for row, count in enumerate(in_row):
-        encoder = {k: v[row] for k, v in batch["encoder"].items()}
-        segments = encoder.get("segments", np.ones_like(encoder["tokens"]))
-        for e in range(1, count + 1):
-            mine = np.flatnonzero(segments == e)
-            there = (batch["weights"][row] > 0) & np.isin(batch["places"][row], mine)
-            places = (batch["places"][row][there] - mine[0]).tolist()
-            stood = dict(zip(places, batch["targets"][row][there].tolist(), strict=True))
-            if "positions" in encoder:
-                assert encoder["positions"][mine].tolist() == list(range(len(mine)))
-            types = encoder["types"][mine].tolist() if "types" in encoder else None
-            label = None
-            if "pairs" in batch:
-                pairs = {k: v[row] for k, v in batch["pairs"].items()}
-                assert pairs["places"][e - 1] == mine[0] and pairs["weights"].sum() == count
-                label = int(pairs["targets"][e - 1])
-            found.append((encoder["tokens"][mine].tolist(), types, stood, label))
+    for row, number, places, encoder, stood in laid_examples(batch, in_row):
+        if "positions" in encoder:
+            assert encoder["positions"].tolist() == list(range(len(places)))
+        types = encoder["types"].tolist() if "types" in encoder else None
+        label = None
+        if "pairs" in batch:
+            pairs = {k: v[row] for k, v in batch["pairs"].items()}
+            assert pairs["places"][number - 1] == places[0]
+            assert pairs["weights"].sum() == in_row[row]
+            label = int(pairs["targets"][number - 1])
+        found.append((encoder["tokens"].tolist(), types, stood, label))
     return found
 
 

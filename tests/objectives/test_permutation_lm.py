@@ -11,6 +11,7 @@ from t2t.data.vocabulary import BEGINS_WORD, ENDS_SENTENCE, SPECIAL
 from t2t.errors import UserError
 from t2t.objectives import permutation, permutation_lm
 from t2t.objectives.config import PermutationLM
+from tests.objectives.laid_examples import laid_examples
 from tests.objectives.real_text import books
 
 CLS, SEP = 2, 3
@@ -120,18 +121,10 @@ def slow(cfg, facts, tokens, other, number):
 def examples_of(batch, in_row):
     """The examples of a batch as `slow` gives them."""
     found = []
-    for row, count in enumerate(in_row):
-        encoder = {k: v[row] for k, v in batch["encoder"].items()}
-        segments = encoder.get("segments", np.ones_like(encoder["tokens"]))
-        for e in range(1, count + 1):
-            mine = np.flatnonzero(segments == e)
-            there = (batch["weights"][row] > 0) & np.isin(batch["places"][row], mine)
-            places = (batch["places"][row][there] - mine[0]).tolist()
-            stood = dict(zip(places, batch["targets"][row][there].tolist(), strict=True))
-            ranks = encoder["ranks"][mine]
-            types = encoder["types"][mine].tolist() if "types" in encoder else None
-            sees = ranks[None, :] <= ranks[:, None]
-            found.append((encoder["tokens"][mine].tolist(), types, sees.tolist(), stood))
+    for _, _, _, encoder, stood in laid_examples(batch, in_row):
+        types = encoder["types"].tolist() if "types" in encoder else None
+        sees = encoder["ranks"][None, :] <= encoder["ranks"][:, None]
+        found.append((encoder["tokens"].tolist(), types, sees.tolist(), stood))
     return found
 
 
