@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
 from t2t.data import files
+from t2t.data.json_records import json_object, missing_field, text_under
+from t2t.data.lines import Lines
 from t2t.data.pairs import Pairs
 from t2t.data.source_config import (
     ArrayRecord,
@@ -192,61 +194,6 @@ def _line_shards(source: Jsonl | Text) -> list[Shard]:
     return result
 
 
-class Lines:
-    """Iterates over the decoded lines of a range of a file and knows where it is."""
-
-    def __init__(self, path: str, begin: int = 0, end: int = -1):
-        self.path, self.begin, self.end = path, begin, end
-        self.count = 0  # lines read so far, within the range
-
-    def __iter__(self) -> Iterator[str]:
-        with files.open_bytes(self.path) as file:
-            try:
-                yield from self._decoded(file)
-            except Exception as error:
-                with files.reading(self.path, f" after line {self.line}"):
-                    raise error
-
-    def _decoded(self, file) -> Iterator[str]:
-        position = self.begin
-        if self.begin:
-            # The line that reaches over `begin` belongs to the shard before.
-            file.seek(self.begin - 1)
-            position += len(file.readline()) - 1
-        while self.end < 0 or position < self.end:
-            line = file.readline()
-            if not line:
-                return
-            self.count += 1
-            if position == 0 and line.startswith(b"\xef\xbb\xbf"):
-                line, position = line[3:], 3
-            try:
-                text = line.decode()
-            except UnicodeDecodeError as error:
-                raise self.error(
-                    f"not UTF-8: byte 0x{line[error.start]:02x} at offset "
-                    f"{position + error.start} of the {'unzipped ' * files.is_gzip(self.path)}file"
-                ) from error
-            position += len(line)
-            yield text
-
-    @property
-    def line(self) -> int:
-        """The number in the file, from 1, of the line read last."""
-        if not self.begin:
-            return self.count
-        # Only errors ask, so the lines before this shard are counted only now.
-        with files.open_bytes(self.path) as file:
-            left, before = self.begin - 1, 0
-            while left > 0 and (block := file.read(min(left, 1 << 20))):
-                before += block.count(b"\n")
-                left -= len(block)
-            return before + 1 + self.count
-
-    def error(self, message: str) -> UserError:
-        return UserError(f"{self.path}:{self.line}: {message}")
-
-
 def _jsonl(shard: Shard) -> Iterator[str]:
     lines = Lines(shard.path, shard.begin, shard.end)
     field, spans = shard.source.field, shard.source.spans
@@ -254,52 +201,15 @@ def _jsonl(shard: Shard) -> Iterator[str]:
         if line.isspace():
             continue
         try:
-            text = _json_field(line, field)
+            value = json_object(line)
+            text = text_under(field, value, line)
             if spans:
-                value = json.loads(line)
                 if spans not in value:
                     raise ValueError(missing_field(spans, value))
                 text = read_spans(text, value[spans], spans)
         except ValueError as error:
             raise lines.error(str(error)) from error
         yield text
-
-
-def _json_field(record: str, field: str) -> str:
-    """The text under `field` of a JSON object; ValueError says what is wrong."""
-    try:
-        value = json.loads(record)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"not JSON: {error.msg} at column {error.pos + 1}") from error
-    except RecursionError as error:
-        raise ValueError("not readable as JSON: nested too deeply") from error
-    if not isinstance(value, dict):
-        raise ValueError(f"not a JSON object but a {_kind(value)}")
-    if field not in value:
-        raise ValueError(missing_field(field, value))
-    text = value[field]
-    if not isinstance(text, str):
-        raise ValueError(f"field {field!r} is not a string but a {_kind(text)}")
-    if "\\u" in record:
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            raise ValueError(
-                f"field {field!r} holds half of a surrogate pair "
-                f"(\\u{ord(text[error.start]):04x}), which is no character"
-            ) from error
-    return text
-
-
-def missing_field(field: str, present) -> str:
-    """What to say of a record without `field`: the nearest name, or all there are."""
-    hint = nearest(field, present)
-    return f"no field {field!r}" + (hint or f"; it has {', '.join(map(repr, present)) or 'none'}")
-
-
-def _kind(value) -> str:
-    kinds = {dict: "object", list: "list", str: "string", bool: "boolean", type(None): "null"}
-    return kinds.get(type(value), "number")
 
 
 def _text(shard: Shard) -> Iterator[str]:
@@ -378,7 +288,8 @@ def _record_decoder(field: str) -> Callable[[bytes], str]:
         if not field:
             return record_files.utf8(record)
         if record[:1] == b"{":
-            return _json_field(record_files.utf8(record), field)
+            text = record_files.utf8(record)
+            return text_under(field, json_object(text), text)
         return record_files.example_text(record, field)
 
     return decode

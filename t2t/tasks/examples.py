@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Iterator
 
 from t2t.data import files, tfds_source
-from t2t.data.sources import missing_field
+from t2t.data.json_records import missing_field
 from t2t.errors import UserError, nearest
 from t2t.tasks.task import Example, Layout, Placed, Source, Task
 

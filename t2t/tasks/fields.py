@@ -1,5 +1,6 @@
 """Values out of a record; ValueError (KeyError where it is absent) names the field that is wrong."""
 
+from t2t.data.json_records import check_characters
 from t2t.tasks.task import Record
 
 
@@ -27,13 +28,7 @@ def integer(record: Record, name: str) -> int:
 def as_text(name: str, value) -> str:
     """The value of field `name` as text."""
     if isinstance(value, str):
-        try:
-            value.encode()
-        except UnicodeEncodeError as error:
-            raise ValueError(
-                f"field {name!r} holds half of a surrogate pair (\\u{ord(value[error.start]):04x}), "
-                "which is no character"
-            ) from error
+        check_characters(name, value)
         return value
     if isinstance(value, bool | int | float):
         return str(value)

@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 
 from t2t.data import files
-from t2t.data.sources import Lines, missing_field
+from t2t.data.json_records import json_object, missing_field
+from t2t.data.lines import Lines
 from t2t.errors import UserError
 from t2t.tasks.task import Placed, Record
 
@@ -18,13 +19,9 @@ def jsonl(path: str) -> Iterator[Placed]:
         if line.isspace():
             continue
         try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise lines.error(f"not JSON: {error.msg} at column {error.pos + 1}") from error
-        except RecursionError as error:
-            raise lines.error("not readable as JSON: nested too deeply") from error
-        if not isinstance(record, dict):
-            raise lines.error("not a JSON object")
+            record = json_object(line)
+        except ValueError as error:
+            raise lines.error(str(error)) from error
         yield f"{path}:{lines.line}", record
 
 
