@@ -19,10 +19,8 @@ class FromRun:
     step: int | None = None
 
     def check(self, where: str) -> None:
-        if not self.path.strip():
-            raise UserError(f"{where}.path: empty; name the directory of a run")
-        if self.step is not None and self.step < 0:
-            raise UserError(f"{where}.step: must not be negative, got {self.step}")
+        _check_path(self.path, where, "the directory of a run")
+        _check_step(self.step, where)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,8 +34,7 @@ class FromHuggingFace:
     path: str
 
     def check(self, where: str) -> None:
-        if not self.path.strip():
-            raise UserError(f"{where}.path: empty; name a Hugging Face directory")
+        _check_path(self.path, where, "a Hugging Face directory")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,10 +49,8 @@ class FromT5X:
     step: int | None = None
 
     def check(self, where: str) -> None:
-        if not self.path.strip():
-            raise UserError(f"{where}.path: empty; name a T5X checkpoint")
-        if self.step is not None and self.step < 0:
-            raise UserError(f"{where}.step: must not be negative, got {self.step}")
+        _check_path(self.path, where, "a T5X checkpoint")
+        _check_step(self.step, where)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,3 +69,13 @@ class FromTeacher:
 
 
 Initial: TypeAlias = FromRun | FromHuggingFace | FromT5X | FromTeacher
+
+
+def _check_path(path: str, where: str, what: str) -> None:
+    if not path.strip():
+        raise UserError(f"{where}.path: empty; name {what}")
+
+
+def _check_step(step: int | None, where: str) -> None:
+    if step is not None and step < 0:
+        raise UserError(f"{where}.step: must not be negative, got {step}")

@@ -14,7 +14,7 @@ from t2t.losses import cross_entropy
 from t2t.models.dropout import split_key
 from t2t.models.partition import join
 from t2t.models.transformer import Model, common_units
-from t2t.wiring.masked import at_places
+from t2t.wiring.masked import at_places, token_places
 
 # The embedding of a network, but for the projection to its width.
 SHARED = ("token_embedding", "position_embedding", "type_embedding", "embedding_norm")
@@ -70,9 +70,8 @@ def loss_function(
         hidden, _, _ = discriminator.forward(
             own, {**batch, "encoder": read}, dropout_key=discriminator_key
         )
-        there = read["segments"] > 0 if "segments" in read else jnp.ones(corrupted.shape, bool)
         told = binary_cross_entropy(
-            discriminator.replaced_logits(own, hidden), corrupted != original, there
+            discriminator.replaced_logits(own, hidden), corrupted != original, token_places(read)
         )
         each = sums["weight"] / jnp.maximum(told["weight"], 1.0)
         objective = sums.pop("objective") + weight * each * told["loss"]

@@ -71,3 +71,10 @@ def beside(count: jax.Array, name: str, task: dict) -> tuple[jax.Array, dict[str
 def at_places(hidden: jax.Array, places: jax.Array) -> jax.Array:
     """The states [B, P, E] of hidden [B, L, E] at places [B, P]."""
     return jnp.take_along_axis(hidden, places[..., None], axis=1)
+
+
+def token_places(encoder: dict) -> jax.Array:
+    """Which places of rows {tokens [B, L], segments?} hold a token and no padding: bool [B, L]."""
+    if "segments" in encoder:
+        return encoder["segments"] > 0
+    return jnp.ones(encoder["tokens"].shape, bool)

@@ -10,7 +10,7 @@ from t2t.models.parameters import wide
 from t2t.models.partition import TEACHER, join, own
 from t2t.models.transformer import Model
 from t2t.vocabulary_loss import Chunks, summed
-from t2t.wiring.masked import at_places
+from t2t.wiring.masked import at_places, token_places
 
 
 def loss_function(
@@ -62,8 +62,7 @@ def loss_function(
         )
         objective = of_masked * sums.pop("objective")
         read = batch["encoder"]
-        real = read["segments"] > 0 if "segments" in read else jnp.ones(read["tokens"].shape, bool)
-        real = real.astype(sums["weight"].dtype)
+        real = token_places(read).astype(sums["weight"].dtype)
         each = sums["weight"] / jnp.maximum(jnp.sum(real), 1)
         if of_divergence:
             apart = each * summed(softened, heads, both, read["tokens"], real, chunks)["objective"]
