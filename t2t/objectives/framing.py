@@ -13,7 +13,7 @@ import numpy as np
 
 from t2t.objectives.row_layout import RowLayout, put
 
-_LAST_TYPE = 2
+LAST_TYPE = 2  # of a [CLS] that stands last
 
 
 def added(segments: int) -> int:
@@ -55,7 +55,7 @@ def lay_framed(
     encoder = {"tokens": side.lay(flat, int(vocabulary.pad_id))}
     if last:
         types = np.zeros_like(flat)
-        types[begin + summary] = _LAST_TYPE
+        types[begin + summary] = LAST_TYPE
         encoder["types"] = side.lay(types, 0)
     encoder |= side.segments_and_positions()
     return Framed(encoder, side.offsets + before, side.offsets + summary)

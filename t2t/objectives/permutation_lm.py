@@ -4,7 +4,7 @@
     places   where targets stand in the row;  targets  what stands there, unmasked
 
 A batch is as masked_lm's, but nothing is written over: `ranks` [B, L] of the encoder say what a place
-sees. Segment types are 0, 1 and of [CLS] 2, as in the released code.
+sees. Segment types are 0, 1 and that of a [CLS] that stands last (framing.py).
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from t2t.data.vocabulary import BEGINS_WORD, SPECIAL, require_roles
 from t2t.objectives import permutation, sentence_pairs
 from t2t.objectives.config import PermutationLM
-from t2t.objectives.framing import added
+from t2t.objectives.framing import LAST_TYPE, added
 from t2t.objectives.row_layout import RowLayout
 
 # The first draws decide about the cut and whether the second segment is another document's.
@@ -159,5 +159,5 @@ def _assemble(cfg, vocabulary, marks, tokens, starts, sizes, head, bits, other):
     ends = (place == first_end) | (place == second_end)
     last = place == second_end + 1
     rows[ends], rows[last] = np.int32(vocabulary.sep_id), np.int32(vocabulary.cls_id)
-    types = in_second.astype(np.int32) + last
+    types = np.where(last, LAST_TYPE, in_second).astype(np.int32)
     return rows, second_end[:, 0] + 2, types, ends | last
