@@ -25,6 +25,7 @@ from t2t.run import Run
 from t2t.training import adafactor, programs
 from t2t.training.compilation import abstract_batch
 from t2t.training.optimizer_config import Adafactor
+from t2t.vocabulary_loss import LOGITS_BYTES
 
 # Half as long a compilation, at the price of a schedule that is not the final one.
 _QUICK = {"exec_time_optimization_effort": -1.0}
@@ -159,7 +160,8 @@ def _state_bytes(built: programs.Programs, batch) -> dict[str, int]:
 
 
 def _logits(batch, vocabulary: int, mesh: dict[str, int], text: str) -> dict:
-    """The float32 logits of a device: their bytes, and whether the program holds them whole."""
+    """The float32 logits of a device: their bytes, whether the program holds them whole, and how many
+    bytes of them the loss takes at once by its own choice."""
     rows, length = batch["targets"].sharding.shard_shape(batch["targets"].shape)
     columns = vocabulary // (mesh["tensor"] if vocabulary % mesh["tensor"] == 0 else 1)
     shapes = (f"f32[{rows},{length},{columns}]", f"f32[{rows * length},{columns}]")
@@ -172,7 +174,7 @@ def _logits(batch, vocabulary: int, mesh: dict[str, int], text: str) -> dict:
         for instruction in body
     )
     whole = any(shape in kind for kind in outside for shape in shapes)
-    return {"bytes": 4 * rows * length * columns, "whole": whole}
+    return {"bytes": 4 * rows * length * columns, "whole": whole, "allowed": LOGITS_BYTES}
 
 
 def _unfactored(run: Run, built: programs.Programs) -> list[tuple[str, int]]:

@@ -122,9 +122,10 @@ def warnings(report: dict) -> list[str]:
         )
     for name, size in report["unsharded"][:3]:
         found.append(f"{name} stands whole on every device ({_bytes(size)})")
-    if report.get("logits", {}).get("whole") and report["logits"]["bytes"] > 64 * _LARGE:
+    logits = report.get("logits")
+    if logits and logits["whole"] and logits["bytes"] > logits["allowed"]:
         found.append(
-            f"float32 logits stand whole in memory ({_bytes(report['logits']['bytes'])} a device)"
+            f"float32 logits stand whole in memory ({_bytes(logits['bytes'])} a device)"
         )
     return found
 
@@ -159,6 +160,10 @@ def lines(report: dict) -> list[str]:
             out.append(f"  {name:26} {_bytes(size):>12}")
     if "argument_bytes" in report:
         out.append(_argument_line(report))
+    if "logits" in report:
+        logits = report["logits"]
+        how = "whole" if logits["whole"] else "in chunks, never whole"
+        out.append(f"float32 logits: {_bytes(logits['bytes'])} a device, {how}")
     for row in _collective_rows(report.get("collectives", [])):
         out.append(row)
     out.append(f"{report['step_flops'] / 1e12:,.1f} TFLOP a step (model, exact)")

@@ -1,6 +1,7 @@
 """Trying meshes and remat for a topology: cheap estimates order what is then really compiled."""
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -9,11 +10,12 @@ from t2t.errors import UserError
 from t2t.monitoring import flops
 from t2t.objectives.implementations import implementation
 from t2t.planning.topology import Topology
+from t2t.run import check_devices
 from t2t.training.optimizer_config import Adafactor
 
 _TENSOR = (1, 2, 4, 8, 16)
+_CONTEXT = (1, 2, 4, 8)
 _REMAT = ("none", "dots", "full")
-_SURELY = 1.25  # a guess of memory is rarely that much too high
 
 
 class Guess(NamedTuple):
@@ -58,7 +60,8 @@ def search(
 def promising(guesses: list[tuple[object, Guess]], wanted: Topology, tries: int) -> list:
     """Returns the candidates to compile: the fastest of those that may fit, then those that surely do
     not; the last is the one that needs the least memory, so that what fits at all is found."""
-    most = _SURELY * wanted.generation.memory
+    # Guesses are a tenth to a third too low (of the layouts in benchmarks/plans.md).
+    most = wanted.generation.memory
     ordered = sorted(
         guesses, key=lambda pair: (pair[1].memory > most, pair[1].seconds, pair[1].memory)
     )
@@ -69,71 +72,78 @@ def promising(guesses: list[tuple[object, Guess]], wanted: Topology, tries: int)
 
 def candidates(run, wanted: Topology, batches: tuple[int, ...]) -> Iterator:
     """Runs that differ from `run` in mesh, remat and batch, each dividing what it must."""
+    experts = _divisors(run.model.experts) if run.model.experts else [1]
     inside = wanted.devices // wanted.slices
-    for tensor in _TENSOR:
-        model = run.model
-        if inside % tensor or any(n % tensor for n in (model.heads, model.d_ff, model.vocab_size)):
-            continue
-        for fsdp in _divisors(inside // tensor):
-            data = inside // tensor // fsdp
-            if model.d_model % fsdp:
-                continue
+    for tensor, context, expert in itertools.product(_TENSOR, _CONTEXT, experts):
+        rest, over = divmod(inside, tensor * context * expert)
+        for fsdp in () if over else _divisors(rest):
+            sizes = {"data": rest // fsdp, "fsdp": fsdp, "tensor": tensor}
+            sizes |= {"context": context, "expert": expert, "replica": wanted.slices}
+            mesh = dataclasses.replace(run.mesh, **sizes)
             for batch in batches:
-                if batch % (data * fsdp * wanted.slices * run.training.accumulation):
+                data = dataclasses.replace(run.data, batch_size=batch, batch_ramp=())
+                one = dataclasses.replace(run, mesh=mesh, data=data)
+                try:
+                    check_devices(one, wanted.devices)
+                except UserError:
                     continue
                 for remat in _REMAT:
                     yield dataclasses.replace(
-                        run,
-                        model=dataclasses.replace(model, remat=remat),
-                        mesh=dataclasses.replace(
-                            run.mesh, replica=wanted.slices, data=data, fsdp=fsdp, tensor=tensor
-                        ),
-                        data=dataclasses.replace(run.data, batch_size=batch, batch_ramp=()),
+                        one, model=dataclasses.replace(run.model, remat=remat)
                     )
 
 
 def guess(run, wanted: Topology) -> Guess:
     """Orders candidates, from sizes alone.
 
-    Memory: parameters, gradients and optimizer state over fsdp * tensor, the input of every layer,
-    and beside it what is kept: under `full` one layer's activations and scores; under `dots` the
-    outputs of all products with kernels; else those, what lies between them, and all scores with
-    their softmax. Time: compute, plus weights gathered forward and backward over fsdp, plus four
-    reductions of activations a layer over tensor, none overlapped.
+    Memory: parameters, gradients and optimizer state over fsdp * tensor (experts over `expert` too), the
+    input of every layer, and beside it what is kept: under `full` one layer's activations and scores;
+    under `dots` the outputs of all products with kernels; else those, what lies between them, and all
+    scores with their softmax. Time: compute, plus weights gathered forward and backward over fsdp, four
+    reductions of activations a layer over tensor, keys and values gathered and their gradients reduced
+    over context, and tokens sent to their experts and back, none overlapped.
     """
     model, mesh, generation = run.model, run.mesh, wanted.generation
     layers = model.encoder_layers + model.decoder_layers
-    weights = (
-        layers
-        * model.d_model
-        * (4 * model.heads * model.head_dim + model.d_ff * (3 if model.gated else 2))
-        + 2 * model.vocab_size * model.d_model
-    )
+    attention = 4 * model.heads * model.head_dim
+    feed_forward = model.d_ff * (3 if model.gated else 2)
+    routed = layers // model.expert_every if model.experts else 0
+    dense = model.d_model * (layers * attention + (layers - routed) * feed_forward)
+    dense += 2 * model.vocab_size * model.d_model
+    own = model.d_model * routed * feed_forward * model.experts / mesh.expert
+    weights = dense + own
     inputs, targets = implementation(run.posed).lengths(run.posed)
     batch = run.data.batch_size
-    rows = batch / (mesh.data * mesh.fsdp * wanted.slices) / run.training.accumulation
-    tokens = rows * (inputs + targets)
+    split = mesh.data * mesh.fsdp * mesh.expert * wanted.slices
+    rows = batch / split / run.training.accumulation
+    longest = max(inputs if model.encoder_layers else 0, targets if model.decoder_layers else 0)
+    # What passes all layers of its stack, and one layer.
+    passed = rows * (model.encoder_layers * inputs + model.decoder_layers * targets) / mesh.context
+    tokens = rows * longest / mesh.context
     # Tensor splits the length of what it does not split the width of.
-    width = (model.d_model + 2 * model.d_ff + 4 * model.heads * model.head_dim) / mesh.tensor
-    products = 2 * tokens * width  # of a layer
-    scores = 4 * rows * model.heads / mesh.tensor * inputs * inputs
+    width = 2 * (model.d_model + 2 * model.d_ff + attention) / mesh.tensor  # bytes a token and layer
+    scores = 4 * tokens * model.heads / mesh.tensor * longest
     kept = {
-        "none": layers * 1.5 * products + max(model.encoder_layers, 1) * 2.5 * scores,
-        "dots": layers * products + scores,
-        "full": products + scores,
+        "none": 1.5 * width * passed + max(model.encoder_layers, 1) * 2.5 * scores,
+        "dots": width * passed + scores,
+        "full": width * tokens + scores,
     }[model.remat]
     state = 8 if isinstance(run.optimizer, Adafactor) else 16  # bytes a parameter
     memory = state * weights / (mesh.fsdp * mesh.tensor)
-    memory += kept + 2 * layers * tokens * model.d_model / mesh.tensor
+    memory += kept + 2 * passed * model.d_model / mesh.tensor
     peak = flops.peak_flops(generation.kind) or 1e12
     work = flops.train_flops(model, inputs, targets, batch)
     seconds = work * (4 / 3 if model.remat == "full" else 1) / (wanted.devices * peak)
-    links = 2 * generation.link
+    sent = 0.0  # bytes of a device
     if mesh.fsdp > 1:
-        seconds += 3 * 4 * weights / mesh.tensor / links
+        sent += 3 * 4 * weights / mesh.tensor
     if mesh.tensor > 1:
-        seconds += 4 * layers * 2 * 2 * tokens * model.d_model / links
-    return Guess(memory, seconds / batch)
+        sent += 4 * 2 * 2 * passed * model.d_model
+    if mesh.context > 1:
+        sent += 3 * 2 * passed * mesh.context * attention / 2 / mesh.tensor
+    if mesh.expert > 1:
+        sent += 4 * routed / max(layers, 1) * 2 * passed * model.d_model
+    return Guess(memory, (seconds + sent / (2 * generation.link)) / batch)
 
 
 def _divisors(n: int) -> list[int]:
