@@ -12,7 +12,19 @@ def pretend(tmp_path, monkeypatch):
     folder = tmp_path / "bin"
     folder.mkdir()
     # Only these and the plainest tools: nothing that could reach a real cloud or cluster is found.
-    for tool in ("cat", "date", "head", "mktemp", "rm", "sed", "sleep", "touch"):
+    for tool in [
+        "cat",
+        "date",
+        "grep",
+        "head",
+        "ln",
+        "mkdir",
+        "mktemp",
+        "rm",
+        "sed",
+        "sleep",
+        "touch",
+    ]:
         (folder / tool).symlink_to(shutil.which(tool))
     monkeypatch.setenv("PATH", str(folder))
 

@@ -1,6 +1,5 @@
 """Scripts for TPU VMs and Slurm: checked by bash, by shellcheck, and by commands that pretend."""
 
-import os
 import pathlib
 import subprocess
 import sys
@@ -10,7 +9,7 @@ import pytest
 from t2t.launch import job as jobs
 from t2t.launch import slurm, tpu_vm
 from t2t.launch.submission import submission
-from tests.launch.some_jobs import TRAIN, job, tpu
+from tests.launch.some_jobs import TRAIN, job, run_script, tpu
 
 
 def clean_shell(text: str, tmp_path) -> None:
@@ -53,44 +52,6 @@ def test_scripts_are_clean(where, tmp_path):
 )
 def test_accelerator_types(topology, name):
     assert tpu_vm.accelerator_type(job(tpu(topology=topology))) == name
-
-
-def run_script(text: str, tmp_path, environment=None) -> subprocess.CompletedProcess:
-    file = tmp_path / "run.sh"
-    file.write_text(text)
-    return subprocess.run(
-        ["/bin/bash", str(file)],
-        env={**os.environ, **(environment or {})},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-
-
-def test_queued_resources_are_asked_for_again_and_given_back_at_the_end(tmp_path, pretend):
-    """Not there, then active, then taken away, then active again, then the run has ended with 0."""
-    states = tmp_path / "states"
-    states.write_text("\nACTIVE\nSUSPENDED\n\nACTIVE\n")
-    calls = pretend(
-        "gcloud",
-        f"""
-case "$*" in
-  "storage cat"*) [ -s {states} ] && exit 1; echo 0 ;;
-  *describe*) head -1 {states}; sed -i 1d {states} ;;
-esac""",
-    )
-    pretend("sleep", "")
-    done = run_script(tpu_vm.script(job(tpu(spot=True, slices=2))), tmp_path)
-    assert done.returncode == 0, done.stderr
-    made = [line for line in calls.read_text().splitlines() if "queued-resources" in line]
-    what = [line.split()[3] for line in made if "describe" not in line]
-    assert what == ["create", "delete", "create", "delete"]
-    create = next(line for line in made if " create " in line)
-    for option in (
-        *("--project=p", "--zone=us-west4-a", "--node-count=2", "--node-prefix=t5", "--spot"),
-        *("--accelerator-type=v5litepod-16", "--runtime-version=v2-alpha-tpuv5-lite"),
-    ):
-        assert option in create.split()
 
 
 @pytest.mark.parametrize(("code", "requeued"), [(0, False), (1, False), (2, False), (75, True)])
