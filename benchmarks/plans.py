@@ -11,6 +11,7 @@ import argparse
 import dataclasses
 import datetime
 import json
+import math
 import pathlib
 
 from benchmarks.results import versions
@@ -143,22 +144,25 @@ def scaled(one: dict, chips: int) -> dict:
     """The figures of a plan on another number of chips, the difference all `data`.
 
     Compute and what is sent over `tensor` are of a chip's rows; what is sent over the other axes is
-    of weights, and stays.
+    of weights: a ring over n chips sends (n - 1) / n of them, so that only what crosses `data` grows.
     """
     part = one["devices"] / chips
-    sent = {what: size for what, (_, size) in one["collectives"].items()}
-    rows = sum(size for what, size in sent.items() if what.endswith(" over tensor"))
-    every = sum(sent.values())
+    mesh = {**one["mesh"], "data": one["mesh"]["data"] * chips // one["devices"]}
+
+    def share(what: str) -> float:
+        axes = what.partition(" over ")[2].split("+")
+        if axes == ["tensor"]:
+            return part
+        before, now = (math.prod(m.get(a, 1) for a in axes) for m in (one["mesh"], mesh))
+        return (1 - 1 / now) / (1 - 1 / before) if before > 1 else 1.0
+
+    kept = {what: (times, size * share(what)) for what, (times, size) in one["collectives"].items()}
+    grown = sum(size for _, size in kept.values())
     s = dict(one["roofline"])
     s["compute"] *= part
-    s["links"] *= (rows * part + every - rows) / every
+    s["links"] *= grown / sum(size for _, size in one["collectives"].values())
     s["best"] = max(s["compute"], s["memory"], s["links"], s["network"])
     s["worst"] = max(s["compute"], s["memory"]) + s["links"] + s["network"]
-    mesh = {**one["mesh"], "data": one["mesh"]["data"] * chips // one["devices"]}
-    kept = {
-        what: (times, size * (part if what.endswith(" over tensor") else 1))
-        for what, (times, size) in one["collectives"].items()
-    }
     return {**one, "mesh": mesh, "devices": chips, "roofline": s, "collectives": kept}
 
 
