@@ -10,7 +10,7 @@ import shlex
 import jax
 import pytest
 
-from t2t import cli, recipes
+from t2t import cli, recipes, schema
 from t2t import run as runs
 from t2t.data.source_config import Task
 from t2t.models.families import switch
@@ -28,6 +28,7 @@ TINY = (
     + 2 * 32 * 4
     + 2 * 256
 )
+MULTI30K = TINY + 2 * (8 * 256**2 + 3 * 256 * 512 + 3 * 256)  # two more decoder layers
 # 2,510,144: table and its norm, layers (attention, feed-forward, two norms), relative bias, and the masked head.
 _LAYER = 4 * (192**2 + 192) + 2 * 192 * 384 + 384 + 192 + 4 * 192
 ENCODER = 8192 * 192 + 384 + 3 * _LAYER + 32 * 6 + (192**2 + 192 + 384 + 8192)
@@ -43,6 +44,15 @@ BERTS_AND_GPTS = (
     "llama",
 )
 LAYOUTS = runpy.run_path(str(FOLDER / "t5_1_1_pods.py"))["LAYOUTS"]
+# What each recipe of this kind adds to dropout: its fields, by their paths in a Run.
+REGULARIZED = {
+    "plain": {},
+    "label_smoothing": {"training.label_smoothing": (0.0, 0.1)},
+    "r_drop": {"training.r_drop": (0.0, 5.0)},
+    "token_dropout": {"data.augmentation.token_dropout": (0.0, 0.1)},
+    "span_replacement": {"data.augmentation.span_replacement": (0.0, 0.1)},
+    "layer_dropout": {"model.layer_dropout": (0.0, 0.2)},
+}
 FAMILIES = {m.__name__.rpartition(".")[2]: sizes for m, sizes in PUBLISHED.items()}
 PARAMETERS = {
     **{f"{'t5_1_0' if f == 't5' else f}:{s}": n for f, sizes in FAMILIES.items() for s, n in sizes.items()},
@@ -51,7 +61,8 @@ PARAMETERS = {
     "books_small:encoder": ENCODER,
     "sst2": ENCODER,
     "sst2:scratch": ENCODER,
-    "multi30k": TINY + 2 * (8 * 256**2 + 3 * 256 * 512 + 3 * 256),  # two more decoder layers
+    "multi30k": MULTI30K,
+    **{f"regularized{kind}": MULTI30K for kind in ("", *(f":{name}" for name in REGULARIZED))},
     "finetune:sst2_sentences": FAMILIES["t5_1_1"]["small"],
     # The T5 1.1 that is adapted.
     **{f"lm_adapt:{s}": n for s, n in FAMILIES["t5_1_1"].items()},
@@ -99,8 +110,6 @@ def test_recipe_loads_checks_and_has_the_published_size(spec):
     count = sum(math.prod(s.shape) for s in shapes)
     assert PARAMETERS[spec] in (None, count)
     # What is saved is what was loaded.
-    from t2t import schema
-
     assert schema.from_json(schema.to_json(run), runs.Run, "config") == run
 
 
@@ -136,3 +145,11 @@ def test_the_default_size_is_base():
     for name in ("t5_1_0", "t5_1_1", "mt5", "umt5", "byt5"):
         assert runs.load(name) == runs.load(f"{name}:base")
         assert dataclasses.asdict(runs.load(name))["model"]["dtype"] == "bfloat16"
+
+
+@pytest.mark.parametrize("name", REGULARIZED)
+def test_a_regularized_run_differs_from_the_plain_one_in_what_its_name_says(name):
+    plain, run = runs.load("regularized:plain"), runs.load(f"regularized:{name}")
+    assert plain.model.dropout == 0.1 and plain.training.label_smoothing == 0
+    wanted = {f"config.{path}": values for path, values in REGULARIZED[name].items()}
+    assert schema.difference(plain, run) == wanted
