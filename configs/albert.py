@@ -9,7 +9,8 @@ current folder, which you supply; elsewhere they are named by
         '--config.data.train.corpora[0].source.paths=DIR/*.jsonl.gz' \
         '--config.data.evaluation[0].source.paths=DIR/*.jsonl.gz'
 
-125,000 steps (arXiv:1909.11942; version 2 trained longer and without dropout). Published, once
+125,000 steps (arXiv:1909.11942) of LAMB as google-research/albert runs it, without bias correction and
+without ratios for norms and biases; version 2 trained longer and without dropout. Published, once
 fine-tuned, version 2: base MNLI 84.6, SQuAD 1.1 F1 90.2; xxlarge 90.6, 94.6.
 
     t2t train --config=albert:tiny
@@ -29,7 +30,7 @@ from t2t.objectives.config import MaskedLM, NGrams
 from t2t.run import Run
 from t2t.tiny_books import MASKED, MASKED_LENGTH, SHAPE, tiny_books
 from t2t.training.config import Training
-from t2t.training.optimizer_config import Optax
+from t2t.training.optimizer_config import Lamb
 from t2t.training.schedule_config import Linear
 
 
@@ -57,7 +58,7 @@ def get_config(arg: str = "base") -> Run:
             batch_size=4096,
         ),
         objective=objective,
-        optimizer=Optax("lamb", (("eps", 1e-6),), weight_decay=0.01, clip_global_norm=1.0),
+        optimizer=Lamb(),
         schedule=Linear(peak=1.76e-3, warmup_steps=3125),
         training=Training(steps=125_000, z_loss=0.0),
     )

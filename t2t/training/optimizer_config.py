@@ -1,4 +1,4 @@
-"""Optimizers as configuration: T5's Adafactor, AdamW, AdamW scaled by parameter RMS, optax by name.
+"""Optimizers as configuration: T5's Adafactor, AdamW, AdamW scaled by parameter RMS, LAMB, optax by name.
 
 All share four fields. weight_decay: every update takes `learning rate x weight_decay` of the
 parameter away (decoupled, as AdamW, arXiv:1711.05101). decay_kinds: the kinds of parameters that
@@ -125,6 +125,31 @@ class AdamWScale:
         _check_positive(self, where, "epsilon", "minimum_scale")
 
 
+@dataclasses.dataclass(frozen=True)
+class Lamb:
+    """ALBERT's LAMB (arXiv:1904.00962 as google-research/albert runs it): AdamW's update, decay
+    included, x norm of the parameter / norm of that update, per layer.
+
+    The ratio is 1 where either norm is 0, and for kinds other than decay_kinds, which do not decay
+    either: norms and biases take Adam's plain update. optax's `lamb` scales those too, and corrects
+    the moments' bias as the paper does, which ALBERT does not.
+    """
+
+    b1: float = 0.9
+    b2: float = 0.999
+    epsilon: float = 1e-6
+    bias_correction: bool = False
+    weight_decay: float = 0.01
+    decay_kinds: tuple[ParameterKind, ...] = MATRICES
+    clip_global_norm: float | None = 1.0
+    state_dtype: StateType = "float32"
+
+    def check(self, where: str) -> None:
+        _check_common(self, where)
+        _check_fractions(self, where, "b1", "b2")
+        _check_positive(self, where, "epsilon")
+
+
 # Those of optax that need nothing but gradients and parameters. Its adafactor is not among them:
 # it mixes the layers of a stack.
 OPTAX_NAMES = (
@@ -209,4 +234,4 @@ class Optax:
             raise UserError(f"{where}.arguments: names an argument twice: {', '.join(names)}")
 
 
-Optimizer = Adafactor | AdamW | AdamWScale | Optax
+Optimizer = Adafactor | AdamW | AdamWScale | Lamb | Optax

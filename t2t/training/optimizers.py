@@ -15,7 +15,7 @@ from t2t.training.adafactor import Factored, adafactor, largest_two
 from t2t.training.adamw import adamw
 from t2t.training.leaf_names import key_name, named_leaves
 from t2t.training.optax_by_name import optax_by_name
-from t2t.training.optimizer_config import Adafactor, AdamW, AdamWScale, Optimizer
+from t2t.training.optimizer_config import Adafactor, AdamW, AdamWScale, Lamb, Optimizer
 from t2t.training.parameter_kinds import LAYERS
 from t2t.training.state_dtype import stored
 
@@ -25,7 +25,7 @@ def build(cfg: Optimizer, learning_rate: Callable, axes: Any) -> optax.GradientT
     of logical names at each. Global-norm clipping is not in it: see `clip_by_global_norm`."""
     if isinstance(cfg, Adafactor):
         optimizer = adafactor(cfg, learning_rate, axes)
-    elif isinstance(cfg, AdamW | AdamWScale):
+    elif isinstance(cfg, AdamW | AdamWScale | Lamb):
         optimizer = adamw(cfg, learning_rate, axes)
     else:
         optimizer = optax_by_name(cfg, learning_rate, axes)

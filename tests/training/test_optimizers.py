@@ -1,4 +1,6 @@
-"""AdamW, AdamWScale and optax by name against plain NumPy; decay by kind; axes of every state."""
+"""AdamW, AdamWScale, LAMB and optax by name against plain NumPy; decay by kind; axes of every state."""
+
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +9,7 @@ import optax
 import pytest
 
 from t2t.errors import UserError
-from t2t.training.optimizer_config import OPTAX_NAMES, Adafactor, AdamW, AdamWScale, Optax
+from t2t.training.optimizer_config import OPTAX_NAMES, Adafactor, AdamW, AdamWScale, Lamb, Optax
 from t2t.training.optimizers import (
     build,
     clip_by_global_norm,
@@ -125,6 +127,50 @@ def test_adamw_scale_is_per_layer():
         )
 
 
+def plain_lamb(p, gradients, adapts):
+    """ALBERT's LAMB on one layer's array in float64: no bias correction; norms and biases neither
+    decay nor take a ratio."""
+    p = np.asarray(p, np.float64)
+    m = v = np.zeros_like(p)
+    for t, g in enumerate(gradients):
+        g = np.asarray(g, np.float64)
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+        update = m / (np.sqrt(v) + 1e-6)
+        ratio = 1.0
+        if adapts:
+            update = update + 0.5 * p
+            if np.linalg.norm(p) > 0 and np.linalg.norm(update) > 0:
+                ratio = np.linalg.norm(p) / np.linalg.norm(update)
+        p = p - 0.02 / (1 + t) * ratio * update
+    return p
+
+
+def test_lamb_is_alberts():
+    params = random_tree(0)
+    # Layers of unlike norms, one of them 0: a ratio of its own each.
+    params["encoder"]["layers"]["wi"]["kernel"] *= jnp.array([0.0, 10.0])[:, None, None]
+    found, _ = run(Lamb(weight_decay=0.5), params=params)
+    gradients = [random_tree(10 + t) for t in range(4)]
+    for path, names in {
+        ("encoder", "layers", "wi", "kernel"): "kernel",
+        ("encoder", "layers", "norm", "scale"): "norm",
+        ("encoder", "relative_bias", "table"): "bias",
+        ("decoder", "layers", "wi", "kernel"): "kernel",
+        ("token_embedding", "table"): "embedding",
+        ("kernel",): "kernel",
+    }.items():
+        before, after, *slopes = (
+            functools.reduce(lambda node, key: node[key], path, tree)
+            for tree in (params, found, *gradients)
+        )
+        adapts = names in ("kernel", "embedding")
+        if "layers" not in path:
+            before, after, slopes = before[None], after[None], [g[None] for g in slopes]
+        for layer in range(len(before)):
+            wanted = plain_lamb(before[layer], [g[layer] for g in slopes], adapts)
+            np.testing.assert_allclose(after[layer], wanted, rtol=2e-5, atol=1e-6, err_msg=path)
+
+
 def test_decay_kinds_choose_what_decays():
     """With zero gradients only decay moves a parameter: after one step by rate x decay."""
     params = random_tree(0)
@@ -192,6 +238,7 @@ def test_lamb_takes_its_norms_layer_by_layer():
         Adafactor(min_dim_size_to_factor=4, momentum=0.5),
         AdamW(),
         AdamWScale(),
+        Lamb(),
         *[Optax(name, weight_decay=0.1) for name in OPTAX_NAMES],
     ],
     ids=lambda c: getattr(c, "name", type(c).__name__),
@@ -271,6 +318,7 @@ def test_clip_by_global_norm():
         (Adafactor(momentum=1.0), r"optimizer\.momentum: "),
         (Adafactor(clipping_threshold=0.0), r"optimizer\.clipping_threshold: "),
         (AdamW(b1=-0.1), r"optimizer\.b1: "),
+        (Lamb(epsilon=0.0), r"optimizer\.epsilon: "),
         (AdamWScale(epsilon=0.0), r"optimizer\.epsilon: "),
         (AdamW(weight_decay=-1.0), r"optimizer\.weight_decay: "),
         (AdamW(clip_global_norm=0.0), r"optimizer\.clip_global_norm: "),
