@@ -2,12 +2,10 @@
 
     t2t train --config=byt5:small
 
-reads `mc4/*.json.gz` (mC4 as JSON lines, key `text`) in the current folder, which you supply;
-elsewhere it is named by
+reads mC4 as `mt5` does (`mc4/c4-LANGUAGE.*`), with the same shares of languages, in the current folder,
+which you supply; elsewhere it is named by
 
-    t2t train --config=byt5:small \
-        '--config.data.train.corpora[0].source.paths=DIR/*.json.gz' \
-        '--config.data.evaluation[0].source.paths=DIR/*.json.gz'
+    t2t train --config=byt5:small:DIR
 
 Expected, once fine-tuned (published, GLUE): small 80.5, base 85.3.
 
@@ -17,8 +15,7 @@ is done in minutes on two CPU cores, on the books of `../shared/data`;
 the closing line shows a held-out loss under that of the best predictor that cannot see the input.
 """
 
-from t2t.data.config import Corpus, Data, Mixture
-from t2t.data.source_config import Jsonl
+from t2t import recipes
 from t2t.data.tokenizer_config import Bytes
 from t2t.models.families import byt5
 from t2t.objectives.config import SpanCorruption
@@ -30,21 +27,17 @@ from t2t.training.schedule_config import InverseSquareRoot
 
 
 def get_config(arg: str = "base") -> Run:
-    """arg: small, base, large, xl, xxl or tiny."""
+    """arg: small, base, large, xl, xxl or tiny; or SIZE:FOLDER, the folder of mC4."""
     if arg == "tiny":
         model = byt5.architecture("base", **SHAPE, encoder_layers=4, decoder_layers=2)
         return tiny_books(
             model, SpanCorruption(inputs_length=256, mean_noise_span_length=20.0), Bytes()
         )
-    text = Jsonl(("mc4/*.json.gz",))
+    size, _, folder = arg.partition(":")
     return Run(
-        model=byt5.architecture(arg or "base", dtype="bfloat16"),
+        model=byt5.architecture(size or "base", dtype="bfloat16"),
         tokenizer=Bytes(),
-        data=Data(
-            train=Mixture((Corpus("mc4", text, documents=(0.0, 0.999)),)),
-            evaluation=(Corpus("mc4_held_out", text, documents=(0.999, 1.0)),),
-            batch_size=1024,
-        ),
+        data=recipes.get_config(f"mt5:base:{folder}", Run).data,
         objective=SpanCorruption(inputs_length=1024, mean_noise_span_length=20.0),
         optimizer=Adafactor(),
         schedule=InverseSquareRoot(),

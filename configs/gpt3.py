@@ -10,8 +10,10 @@ current folder, which you supply; elsewhere they are named by
         '--config.data.evaluation[0].source.paths=DIR/*.jsonl.gz'
 
 Rates, batches and warm-up are those of Brown et al. 2020, table 2.1 and appendix B (dense layers; the
-cosine ends with the run, theirs after 260 of the 300 billion tokens; batches do not ramp). Published,
-the largest: LAMBADA 76.2 % zero-shot.
+cosine ends with the run, theirs after 260 of the 300 billion tokens). Batches grow from 32 thousand
+tokens, linearly in the tokens read, here in 16 stages, over the first 4 billion (small) to 12 billion
+(175b; the sizes between are ours). A mesh whose rows do not divide the smallest batch, of 16, needs
+`'--config.data.batch_ramp=()'` and more steps. Published, the largest: LAMBADA 76.2 % zero-shot.
 
     t2t train --config=gpt3:tiny
 
@@ -31,18 +33,42 @@ from t2t.training.config import Training
 from t2t.training.optimizer_config import AdamW
 from t2t.training.schedule_config import Cosine
 
-# size -> (peak of the learning rate, rows of a batch)
+# size -> (peak of the learning rate, rows of a batch, tokens until batches have so many)
 PUBLISHED = {
-    "small": (6e-4, 256),
-    "medium": (3e-4, 256),
-    "large": (2.5e-4, 256),
-    "xl": (2e-4, 512),
-    "2.7b": (1.6e-4, 512),
-    "6.7b": (1.2e-4, 1024),
-    "13b": (1e-4, 1024),
-    "175b": (6e-5, 1536),
+    "small": (6e-4, 256, 4e9),
+    "medium": (3e-4, 256, 4e9),
+    "large": (2.5e-4, 256, 4e9),
+    "xl": (2e-4, 512, 6e9),
+    "2.7b": (1.6e-4, 512, 6e9),
+    "6.7b": (1.2e-4, 1024, 8e9),
+    "13b": (1e-4, 1024, 8e9),
+    "175b": (6e-5, 1536, 12e9),
 }
 LENGTH = 2048
+FIRST_ROWS = 16  # 32 thousand tokens
+STAGES = 16  # each is compiled on its own
+
+
+def ramp(rows: int, tokens: float) -> tuple[tuple[int, int], ...]:
+    """Returns ((until_step, rows), ...): from FIRST_ROWS to `rows`, linearly over the first `tokens`."""
+    pieces, step = [], 0
+    for stage in range(STAGES):
+        size = FIRST_ROWS + (rows - FIRST_ROWS) * stage / STAGES
+        size = FIRST_ROWS * round(size / FIRST_ROWS)
+        step += round(tokens / STAGES / (size * LENGTH))
+        pieces.append((step, size))
+    return tuple(pieces)
+
+
+def steps_of(tokens: float, pieces: tuple[tuple[int, int], ...], rows: int) -> int:
+    """Returns how many steps read so many tokens: first those of the ramp, then of `rows`."""
+    before = 0
+    for until, size in pieces:
+        if tokens < (until - before) * size * LENGTH:
+            return before + int(tokens / (size * LENGTH))
+        tokens -= (until - before) * size * LENGTH
+        before = until
+    return before + int(tokens / (rows * LENGTH))
 
 
 def get_config(arg: str = "small") -> Run:
@@ -51,7 +77,8 @@ def get_config(arg: str = "small") -> Run:
         model = gpt3.architecture("small", **SHAPE, decoder_layers=3, vocab_size=1024)
         return tiny_books(model, CausalLM(128), TrainedSubwords("byte_bpe", 1024), **PLAIN)
     model = gpt3.architecture(arg or "small", dtype="bfloat16", remat="full")
-    peak, rows = PUBLISHED[arg or "small"]
+    peak, rows, ramped = PUBLISHED[arg or "small"]
+    pieces = ramp(rows, ramped)
     text = Jsonl(("text/*.jsonl.gz",))
     return Run(
         model=model,
@@ -61,9 +88,10 @@ def get_config(arg: str = "small") -> Run:
             evaluation=(Corpus("held_out", text, documents=(0.999, 1.0)),),
             order="shuffled",
             batch_size=rows,
+            batch_ramp=pieces,
         ),
         objective=CausalLM(LENGTH),
         optimizer=AdamW(b2=0.95, weight_decay=0.1),
-        schedule=Cosine(peak=peak, warmup_steps=int(375e6 / (rows * LENGTH)), final=peak / 10),
-        training=Training(steps=int(300e9 / (rows * LENGTH)), z_loss=0.0),
+        schedule=Cosine(peak=peak, warmup_steps=steps_of(375e6, pieces, rows), final=peak / 10),
+        training=Training(steps=steps_of(300e9, pieces, rows), z_loss=0.0),
     )

@@ -8,6 +8,7 @@ import runpy
 import shlex
 
 import jax
+import numpy as np
 import pytest
 
 from t2t import cli, recipes, schema
@@ -66,6 +67,7 @@ PARAMETERS = {
     "finetune:sst2_sentences": FAMILIES["t5_1_1"]["small"],
     # The T5 1.1 that is adapted.
     **{f"lm_adapt:{s}": n for s, n in FAMILIES["t5_1_1"].items()},
+    **{f"flan:{s}": n for s, n in FAMILIES["t5_1_1"].items()},
     # Counted by tests/models.
     **dict.fromkeys(("bert:base", "bert:large", "roberta:base", "roberta:large"), None),
     **{f"albert:{s}": None for s in ("base", "large", "xlarge", "xxlarge")},
@@ -82,7 +84,7 @@ PARAMETERS = {
     **dict.fromkeys(("xlnet:base", "xlnet:large"), None),
     **{f"ernie2:{s}": None for s in ("2.0-base", "2.0-large")},
     **{f"{f}:tiny": None for f in (*BERTS_AND_GPTS, "distilbert", "ernie", "ernie2", "switch", "t5gemma", "xlnet")},
-    **{f"{f}:tiny": None for f in ("t5_1_0", "t5_1_1", "mt5", "umt5", "byt5", "ul2", "lm_adapt")},
+    **{f"{f}:tiny": None for f in ("t5_1_0", "t5_1_1", "mt5", "umt5", "byt5", "ul2", "lm_adapt", "flan")},
     **{f"t5_1_1_pods:{n}": FAMILIES["t5_1_1"][n.partition("-")[0]] for n in LAYOUTS},
     "quickstart": None,  # sizes of our own
     "overfit": None,
@@ -153,3 +155,36 @@ def test_a_regularized_run_differs_from_the_plain_one_in_what_its_name_says(name
     assert plain.model.dropout == 0.1 and plain.training.label_smoothing == 0
     wanted = {f"config.{path}": values for path, values in REGULARIZED[name].items()}
     assert schema.difference(plain, run) == wanted
+
+
+def test_the_multilingual_kin_have_a_corpus_a_language():
+    for name, weighting in (("mt5", "temperature"), ("byt5", "temperature"), ("umt5", "unimax")):
+        data = runs.load(f"{name}:small:gs://bucket/mc4").data
+        assert data.train.weighting == weighting
+        paths = [corpus.source.paths[0] for corpus in data.train.corpora]
+        # mC4: 101 languages, six of them in Latin letters too.
+        assert len(set(paths)) == 107 and sum("-Latn" in path for path in paths) == 6
+        assert all(re.fullmatch(r"gs://bucket/mc4/c4-[\w-]+\.\*", path) for path in paths)
+        assert data.evaluation[0].source.paths == ("gs://bucket/mc4/c4-en-validation.*",)
+    assert (1 / runs.load("mt5").data.train.temperature) == pytest.approx(0.3)
+    umt5 = runs.load("umt5").data.train
+    assert umt5.epochs == 1 and umt5.budget == 10**6 * 2**20
+
+
+@pytest.mark.parametrize("size", ("small", "xl", "175b"))
+def test_gpt3s_batches_grow_linearly_over_the_published_tokens(size):
+    run = runs.load(f"gpt3:{size}")
+    until, rows = np.array(run.data.batch_ramp).T
+    lasting = np.diff(until, prepend=0)
+    tokens = np.cumsum(lasting * rows) * 2048  # at the end of each stage
+    full = {"small": 4e9, "xl": 6e9, "175b": 12e9}[size]
+    assert rows[0] * 2048 == 2**15 and tokens[-1] == pytest.approx(full, rel=1e-2)
+    # The size when a stage begins, on the line between the first and the last.
+    share = np.array([0, *tokens[:-1]]) / full
+    wanted = 16 + (run.data.batch_size - 16) * share
+    np.testing.assert_allclose(rows, wanted, atol=0.01 * run.data.batch_size + 8)
+    steps = run.training.steps - until[-1]
+    assert tokens[-1] + steps * run.data.batch_size * 2048 == pytest.approx(300e9, rel=1e-4)
+    # Rates rise over 375 million tokens, which these batches read in so many steps.
+    sizes = np.repeat(rows, lasting)[: run.schedule.warmup_steps]
+    assert sizes.sum() * 2048 == pytest.approx(375e6, rel=1e-3)

@@ -360,6 +360,8 @@ def _shares(data: Data, stores: Sequence, cut: Sequence[CorpusRows]) -> np.ndarr
         weighting,
         data.train.temperature,
         data.train.maximum,
+        data.train.budget,
+        data.train.epochs,
     )
 
 

@@ -46,16 +46,20 @@ class Mixture:
     """Corpora and how their shares of the samples are found.
 
     `rate`: shares of the rows are the corpora's rates. `size`: rate * tokens. `temperature`: rate *
-    tokens^(1 / temperature), as mT5's. `maximum` caps the tokens of a corpus before that.
-    With tasks, sizes and shares are in examples and not in tokens and rows, as T5's
+    tokens^(1 / temperature), as mT5's. `maximum` caps the tokens of a corpus before that. `unimax`:
+    `budget`, the tokens of the whole run, in equal parts, except that no corpus is read more often than
+    `epochs` times (UniMax, arXiv:2304.09151, as umT5's); what that leaves goes to the larger ones.
+    With tasks, sizes, budget and shares are in examples and not in tokens and rows, as T5's
     examples-proportional mixing with limit `maximum` (Raffel et al. 2020, section 3.5.2); a text has
     as many examples as it fills rows.
     """
 
     corpora: tuple[Corpus, ...]
-    weighting: Literal["rate", "size", "temperature"] = "rate"
+    weighting: Literal["rate", "size", "temperature", "unimax"] = "rate"
     temperature: float = 1.0
     maximum: int | None = None
+    budget: int | None = None
+    epochs: float = 1.0
 
     def check(self, where: str) -> None:
         if not self.corpora:
@@ -68,11 +72,36 @@ class Mixture:
                 f"{where}.temperature: only used with weighting='temperature', "
                 f"not {self.weighting!r}"
             )
+        self._check_unimax(where)
         if self.maximum is not None:
-            if self.weighting == "rate":
-                raise UserError(f"{where}.maximum: caps sizes, which weighting='rate' does not use")
+            if self.weighting in ("rate", "unimax"):
+                raise UserError(
+                    f"{where}.maximum: caps sizes, which weighting={self.weighting!r} does not use"
+                )
             if self.maximum < 1:
                 raise UserError(f"{where}.maximum: {self.maximum} is not positive")
+
+    def _check_unimax(self, where: str) -> None:
+        if self.weighting != "unimax":
+            for key, default in (("budget", None), ("epochs", 1.0)):
+                if getattr(self, key) != default:
+                    raise UserError(
+                        f"{where}.{key}: only used with weighting='unimax', not {self.weighting!r}"
+                    )
+            return
+        if self.budget is None or self.budget < 1:
+            raise UserError(
+                f"{where}.budget: weighting='unimax' divides the tokens that the whole run reads "
+                f"(steps x rows x tokens of a row), got {self.budget}"
+            )
+        if not self.epochs > 0:
+            raise UserError(f"{where}.epochs: {self.epochs} is not positive")
+        for i, corpus in enumerate(self.corpora):
+            if corpus.rate != 1.0:
+                raise UserError(
+                    f"{where}.corpora[{i}].rate: {corpus.rate} would undo the caps of "
+                    "weighting='unimax'; leave it at 1"
+                )
 
 
 @dataclass(frozen=True)

@@ -32,14 +32,19 @@ def rates(
     weighting: str,
     temperature: float = 1.0,
     maximum: int | None = None,
+    budget: int | None = None,
+    epochs: float = 1.0,
 ) -> np.ndarray:
     """Returns shares (float64, sum 1) of the sources in the samples.
 
     `rate`: the factors themselves. `size`: factor * size. `temperature`: factor * size^(1/T), as
     mT5's (Xue et al. 2021, alpha = 1/T). `maximum` caps sizes first, as SeqIO's rate_num_examples.
+    `unimax`: factor * what `unimax` below gives each of `budget`.
     """
     weights = np.asarray(factors, np.float64)
-    if weighting != "rate":
+    if weighting == "unimax":
+        weights = weights * unimax(sizes, budget, epochs)
+    elif weighting != "rate":
         capped = np.asarray(sizes, np.float64)
         if maximum is not None:
             capped = np.minimum(capped, maximum)
@@ -48,6 +53,20 @@ def rates(
         if not weight > 0:
             raise UserError(f"mixture: corpus {name!r} has rate {weight:g}; remove it or raise it")
     return weights / weights.sum()
+
+
+def unimax(sizes: Sequence[float], budget: float, epochs: float) -> np.ndarray:
+    """Returns how much of `budget` each source is given, float64: UniMax (arXiv:2304.09151, algorithm 1).
+
+    From the smallest on, each gets an equal part of what is left, but no more than `epochs` times its
+    size. Where all are capped something of the budget is left over, which only shares do not show.
+    """
+    given, left = np.zeros(len(sizes)), float(budget)
+    ascending = sorted(range(len(sizes)), key=lambda i: sizes[i])
+    for done, i in enumerate(ascending):
+        given[i] = min(left / (len(sizes) - done), epochs * sizes[i])
+        left -= given[i]
+    return given
 
 
 def split_tree(names: Sequence[str], shares: Sequence[float]) -> SplitTree:

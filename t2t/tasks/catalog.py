@@ -4,6 +4,7 @@ from t2t.errors import UserError, nearest
 from t2t.tasks import (
     boolq,
     glue,
+    instructions,
     lambada,
     own_task,
     question_answering,
@@ -32,7 +33,9 @@ TASKS: dict[str, Task] = {
 
 
 def find(name: str) -> Task:
-    """The task of that name, or of that `.toml` file; NAME_1_sentinel is it with a blank to fill.
+    """The task of that name, or of that `.toml` file.
+
+    NAME_1_sentinel is it with a blank to fill, NAME_instructed as an instruction in plain English.
 
     Raises UserError with the nearest name.
     """
@@ -41,6 +44,9 @@ def find(name: str) -> Task:
     plain = name.removesuffix(sentinels.SUFFIX)
     if plain in TASKS and plain != name:
         return sentinels.with_sentinel(TASKS[plain])
+    plain = name.removesuffix(instructions.SUFFIX)
+    if plain in instructions.INSTRUCTIONS and plain != name:
+        return instructions.instructed(TASKS[plain])
     if name not in TASKS:
         raise UserError(
             f"{name}: no such task{nearest(name, TASKS)}; `t2t tasks` lists them, and a task of "

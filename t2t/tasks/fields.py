@@ -1,5 +1,7 @@
 """Values out of a record; ValueError (KeyError where it is absent) names the field that is wrong."""
 
+import string
+
 from t2t.data.json_records import check_characters
 from t2t.tasks.task import Record
 
@@ -23,6 +25,19 @@ def integer(record: Record, name: str) -> int:
         return int(text(record, name))
     except ValueError:
         raise ValueError(f"field {name!r} is {record[name]!r}, not a whole number") from None
+
+
+def filled(template: str, record: Record) -> str:
+    """The template with the record's values in place of its {column}s.
+
+    Raises KeyError for an absent column, ValueError for a value that is no text or number.
+    """
+    parts = []
+    for literal, name, _, _ in string.Formatter().parse(template):
+        parts.append(literal)
+        if name is not None:
+            parts.append(text(record, name))
+    return "".join(parts)
 
 
 def as_text(name: str, value) -> str:

@@ -3,7 +3,6 @@
 import functools
 import os
 import re
-import string
 import tomllib
 from collections.abc import Callable, Iterable
 from dataclasses import MISSING, fields, replace
@@ -13,7 +12,7 @@ from t2t import schema
 from t2t.data import files
 from t2t.data.own_task_config import OwnTask, ending
 from t2t.errors import UserError, nearest
-from t2t.tasks.fields import text, texts
+from t2t.tasks.fields import filled, texts
 from t2t.tasks.glue import read_number
 from t2t.tasks.labels import read_label
 from t2t.tasks.published_files import every, jsonl, table
@@ -63,7 +62,7 @@ def _reader(own: OwnTask, path: str) -> Callable:
 
 
 def _examples(own: OwnTask, record: Record, split: str) -> Iterable[Example]:
-    target = _filled(own.target, record)
+    target = filled(own.target, record)
     truth: Any = target
     if own.choices:
         truth = _choice(own, target)
@@ -76,7 +75,7 @@ def _examples(own: OwnTask, record: Record, split: str) -> Iterable[Example]:
         truth = texts(record, own.answers)
         if not truth:
             raise ValueError(f"field {own.answers!r} lists no answer")
-    yield Example(_filled(own.input, record), target, truth, choices=own.choices)
+    yield Example(filled(own.input, record), target, truth, choices=own.choices)
 
 
 def _choice(own: OwnTask, written: str) -> int:
@@ -86,19 +85,6 @@ def _choice(own: OwnTask, written: str) -> int:
         hint = nearest(written, names) or ("" if own.labels else "; `labels` names other words")
         raise ValueError(f"the target {written!r} is not among {', '.join(names)}{hint}")
     return names.index(written)
-
-
-def _filled(template: str, record: Record) -> str:
-    """The template with the record's values in place of the columns.
-
-    Raises KeyError for an absent column, ValueError for a value that is no text or number.
-    """
-    parts = []
-    for literal, name, _, _ in string.Formatter().parse(template):
-        parts.append(literal)
-        if name is not None:
-            parts.append(text(record, name))
-    return "".join(parts)
 
 
 # --- The TOML file --------------------------------------------------------------------------------

@@ -330,6 +330,17 @@ def test_an_unused_corpus_too_small_for_a_row_is_still_named():
         )
 
 
+def test_unimax_divides_the_tokens_of_the_run():
+    # 1,000 tokens and 10,000: of 4,000 the small one is given no more than its 1,000.
+    stores = [MemoryStore([100] * 10, "small"), MemoryStore([100] * 100, "large")]
+    corpora = tuple(Corpus(store.fingerprint, Prepared("x")) for store in stores)
+    data = Data(Mixture(corpora, "unimax", budget=4000), batch_size=16)
+    data.check("data")
+    samples = batches.training_samples(data, stores, OBJECTIVE, VOCABULARY, 0)
+    corpus = samples.examples(np.arange(4000)).corpus
+    np.testing.assert_allclose(np.bincount(corpus) / 4000, [0.25, 0.75], atol=1e-3)
+
+
 CORPUS = Corpus("c", Prepared("x"))
 
 
@@ -347,6 +358,15 @@ CORPUS = Corpus("c", Prepared("x"))
         (Data(Mixture((CORPUS,), temperature=2.0)), r"train\.temperature"),
         (Data(Mixture((CORPUS,), "temperature", 0.5)), r"train\.temperature"),
         (Data(Mixture((CORPUS,), maximum=5)), r"train\.maximum"),
+        (Data(Mixture((CORPUS,), "unimax", maximum=5, budget=9)), r"train\.maximum"),
+        (Data(Mixture((CORPUS,), "unimax")), r"train\.budget"),
+        (Data(Mixture((CORPUS,), "size", budget=9)), r"train\.budget: only used with"),
+        (Data(Mixture((CORPUS,), epochs=2.0)), r"train\.epochs: only used with"),
+        (Data(Mixture((CORPUS,), "unimax", budget=9, epochs=0.0)), r"train\.epochs"),
+        (
+            Data(Mixture((dataclasses.replace(CORPUS, rate=2.0),), "unimax", budget=9)),
+            r"corpora\[0\]\.rate",
+        ),
         (Data(Mixture((CORPUS,), "size", maximum=0)), r"train\.maximum"),
         (Data(Mixture((CORPUS,)), batch_size=0), "batch_size"),
         (Data(Mixture((CORPUS,)), evaluation_batch_size=0), "evaluation_batch_size"),

@@ -1,4 +1,4 @@
-"""Mixtures: exact shares, random access, rates by size and temperature."""
+"""Mixtures: exact shares, random access, rates by size, temperature and UniMax."""
 
 import numpy as np
 import pytest
@@ -57,6 +57,42 @@ def test_rates():
     # SeqIO's rate_num_examples: the cap comes first.
     np.testing.assert_allclose(by("temperature", 2.0, maximum=40), [2 / 3, 1 / 3])
     np.testing.assert_allclose(mixture.rates(names, [3, 1], [5, 15], "size"), [0.5, 0.5])
+
+
+@pytest.mark.parametrize(
+    "sizes, budget, epochs, given",
+    [
+        # 60 in three: the smallest has 5, so the others share 55, of which the second has 20.
+        ([5, 100, 20], 60, 1, [5, 35, 20]),
+        # At most twice each: 10 of the smallest, then 25 for each.
+        ([5, 100, 20], 60, 2, [10, 25, 25]),
+        # Enough of all: even.
+        ([500, 100, 200], 60, 1, [20, 20, 20]),
+        # The budget is more than everything: sizes, and 875 are left over.
+        ([5, 100, 20], 1000, 1, [5, 100, 20]),
+        ([7], 3, 1, [3]),
+        # Ties in order; a part of an epoch.
+        ([8, 8, 100], 30, 0.5, [4, 4, 22]),
+    ],
+)
+def test_unimax_by_hand(sizes, budget, epochs, given):
+    np.testing.assert_allclose(mixture.unimax(sizes, budget, epochs), given)
+    names = [f"c{i}" for i in range(len(sizes))]
+    shares = mixture.rates(names, [1.0] * len(sizes), sizes, "unimax", budget=budget, epochs=epochs)
+    np.testing.assert_allclose(shares, np.array(given) / sum(given))
+
+
+def test_unimax_is_the_fill_level_of_capped_vessels():
+    """Another way to the same: all are filled to one level, or to their caps where those are lower."""
+    sizes = np.random.default_rng(0).lognormal(8, 3, 107)
+    given = mixture.unimax(sizes, 0.3 * sizes.sum(), 1.0)
+    low, high = 0.0, sizes.max()
+    for _ in range(200):
+        level = (low + high) / 2
+        over = np.minimum(sizes, level).sum() > 0.3 * sizes.sum()
+        low, high = (low, level) if over else (level, high)
+    np.testing.assert_allclose(given, np.minimum(sizes, level), rtol=1e-9)
+    assert 0 < (given == sizes).sum() < 107
 
 
 def test_a_share_of_nothing_is_named():
