@@ -149,7 +149,11 @@ def test_it_is_the_slow_one(text):
 def test_units_are_drawn_at_the_rate_and_whole(text):
     facts, tokens = text
     marks = np.frombuffer(facts.marks, np.uint8)
-    for unit, bit in ((ExternalSpans(1, 0, 0), 0), (ExternalSpans(0, 0, 1), IN_ENTITY)):
+    for unit, bit in (
+        (ExternalSpans(1, 0, 0), 0),
+        (ExternalSpans(0, 1, 0), IN_PHRASE),
+        (ExternalSpans(0, 0, 1), IN_ENTITY),
+    ):
         cfg = MaskedLM(128, unit=unit)
         batch, size = make(cfg, facts, tokens, 1500), masked_lm.raw_length(cfg)
         chosen = np.zeros((1500, 128), bool)

@@ -264,6 +264,44 @@ def test_lengths_of_n_grams_follow_their_law():
             assert abs((run == n).mean() - p) < 4 * sigma(examples, p) + 4 / width
 
 
+def test_n_grams_of_real_words_follow_the_law(text):
+    """The first n-gram that is tried in rows of a book, told by a budget for it alone: whole words, one,
+    two or three in 6 : 3 : 2 where three fit the budget and the row."""
+    facts, tokens, _ = text
+    marks, width, examples = np.frombuffer(facts.marks, np.uint8), 64, 6000
+    rows = tokens[: examples * width].reshape(examples, width)
+    maskable = marks[rows] & SPECIAL == 0
+    begins = maskable & (marks[rows] & BEGINS_WORD > 0)
+    begins[:, 0] = maskable[:, 0]
+    begins[:, 1:] |= maskable[:, 1:] & ~maskable[:, :-1]
+    unit = np.cumsum(begins, axis=1) - 1
+    first = 5  # is tried first, with at least three units to the end of any row of these
+    size = np.stack([((unit == first + k) & maskable).sum(axis=1) for k in range(3)], axis=1)
+    reach = np.cumsum(size, axis=1)
+    order, length = (
+        random_bits(0, name, np.arange(examples), width) for name in ("order", "length")
+    )
+    order[:, first] = 0
+    enough = (size > 0).all(axis=1)
+    chosen = masking.choose(begins, maskable, reach[:, 2], 3, order, length)
+    words = np.zeros(examples, int)
+    for k in range(3):
+        inside = (unit == first + k) & maskable
+        taken = (chosen & inside).sum(axis=1)
+        assert ((taken == 0) | (taken == inside.sum(axis=1)))[enough].all()  # whole words
+        words += (words == k) & (taken > 0)
+    # What the first leaves of the budget others take: rarely just the word behind it, once in some 30.
+    law, n = np.array([6, 3, 2]) / 11, enough.sum()
+    found = np.array([(words[enough] == k).mean() for k in (1, 2, 3)])
+    assert found.sum() == pytest.approx(1) and n > 0.95 * examples
+    assert (np.abs(found - law) < 4 * np.sqrt(law * (1 - law) / n) + 0.04).all()
+    drawn = length[np.arange(examples), first][enough] / 2.0**32
+    wanted = 1 + (drawn >= 6 / 11) + (drawn >= 9 / 11)
+    assert (words[enough] >= wanted).all()  # and behind it at most what others took
+    alone = np.bincount(wanted, minlength=4)[1:] / n
+    assert (np.abs(alone - law) < 4 * np.sqrt(law * (1 - law) / n)).all()
+
+
 @pytest.mark.parametrize("pairs", ["next_sentence", "sentence_order"])
 def test_pairs_are_balanced_and_cut_at_sentences(pairs, text):
     facts, tokens, ends = text

@@ -3,10 +3,12 @@
 import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from t2t.data.order import random_bits
+from t2t.data.span_marks import CAPITAL, ID_BITS, IN_ENTITY, IN_PHRASE
 from t2t.data.vocabulary import Vocabulary, piece_marks
 from t2t.models.architecture import Architecture
 from t2t.models.transformer import build
@@ -15,13 +17,17 @@ from t2t.objectives.config import (
     ENCODER,
     UL2,
     CausalLM,
+    ErnieTasks,
+    ExternalSpans,
     MaskedLM,
     NGrams,
     PermutationLM,
     PrefixLM,
     SpanCorruption,
+    Stage,
 )
 from t2t.objectives.implementations import batch_shapes, implementation
+from t2t.wiring import generator_discriminator, teacher_student
 from t2t.wiring.choice import loss_functions
 
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[NLU]", "[NLG]", "[S2S]"]
@@ -41,6 +47,8 @@ OBJECTIVES = [
     MaskedLM(64),
     MaskedLM(64, unit=NGrams(), pairs="sentence_order"),
     MaskedLM(64, pairs="next_sentence"),
+    MaskedLM(64, unit=ExternalSpans(0.3, 0.4, 0.3)),
+    ErnieTasks(64, stages=(Stage(),)),
     PermutationLM(64),
     pytest.param(PermutationLM(64, reuse=24, pairs=True), marks=pytest.mark.slow),
 ]
@@ -60,35 +68,90 @@ class _Run:
         self.objective = objective
 
 
+def moved(params, seed=0):
+    """The parameters off their initialisation."""
+    key = lambda x: jax.random.fold_in(jax.random.key(seed), x.size)
+    return jax.tree.map(lambda x: x + 0.1 * jax.random.normal(key(x), x.shape), params)
+
+
 @functools.cache
-def model_of(suits: str, relative: bool):
+def model_of(suits: str, kind: str = ""):
     layers = {"encoder_layers": 2, "decoder_layers": 2}
     more = {}
     if suits == ENCODER:
         layers["decoder_layers"] = 0
-    if relative:
+    if kind == "permuted":
         more = RELATIVE
     elif suits == ENCODER:
         more = {"token_types": 2, "pair_classes": 2, "head": "masked", "tied_embedding": True}
     if suits == DECODER:
         layers["encoder_layers"] = 0
-    if suits in (ENCODER, DECODER) and not relative:
+    if suits in (ENCODER, DECODER) and kind != "permuted":
         more |= {"learned_positions": 64, "relative_bias": "none", "norm": "layer"}
+    if kind == "tasks":
+        more |= {"token_types": 3, "task_types": 5, "token_classes": 4, "pair_classes": 12}
+    if kind == "replaced":
+        more |= {"head": "replaced", "pair_classes": 0}
     model = build(Architecture(128, 16, 2, 8, 32, **layers, **more))
-    params = model.init(jax.random.key(0))
-    return model, jax.tree.map(
-        lambda x: x + 0.1 * jax.random.normal(jax.random.key(x.size), x.shape), params
+    return model, moved(model.init(jax.random.key(0)))
+
+
+def plain(objective):
+    """Returns (loss_fn, its trainable and its frozen parameters): a network and the objective's loss."""
+    kinds = {PermutationLM: "permuted", ErnieTasks: "tasks"}
+    model, params = model_of(objective.suits, kinds.get(type(objective), ""))
+    return loss_functions(_Run(objective), model)[1], params, {}
+
+
+def distilled(objective):
+    """As `plain`, of a student and a teacher that differs from it."""
+    model, params = model_of(objective.suits)
+    loss_fn = teacher_student.loss_function(model, model, (5.0, 2.0, 1.0), 2.0, 0.0, 0.0)
+    return loss_fn, params, {"teacher": moved(params, 1)}
+
+
+def replaced(objective):
+    """As `plain`, of ELECTRA's two networks."""
+    generator, discriminator = (
+        model_of(objective.suits)[0],
+        model_of(objective.suits, "replaced")[0],
     )
+    params = moved(generator_discriminator.both(discriminator, generator).init(jax.random.key(0)))
+    loss_fn = generator_discriminator.loss_function(discriminator, generator, 0.0, 0.0, 50.0)
+    return loss_fn, params, {}
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda o: type(o).__name__)
 def test_packed_and_unpacked_rows_have_the_same_loss_a_token(objective):
+    check(objective, plain)
+
+
+def test_so_have_they_of_a_student():
+    check(MaskedLM(64), distilled)
+
+
+def test_so_have_they_of_replaced_tokens(monkeypatch):
+    """The generator's draws go with the batch's shape: here it always writes what it finds likeliest."""
+    monkeypatch.setattr(jax.random, "categorical", lambda key, logits: jnp.argmax(logits, -1))
+    check(MaskedLM(64, masked=0.85, random=0.0), replaced)
+
+
+def check(objective, wiring):
     rng = np.random.default_rng(0)
     tokens = rng.integers(48, 128, 4000).astype(np.int32)
+    if objective.takes_token_marks:
+        bits = (IN_PHRASE, IN_ENTITY, CAPITAL)
+        tokens |= sum(bit * rng.integers(0, 2, 4000, dtype=np.int32) for bit in bits)
+        assert (tokens & ID_BITS >= 48).all()
     sizes = rng.integers(6, 17, 16)
     starts, other = np.arange(16) * 50, (np.arange(16) * 50 + 2000, sizes)
     module = implementation(objective)
     more = {"other": other} if getattr(objective, "pairs", "") in ("next_sentence", True) else {}
+    if isinstance(objective, ErnieTasks):
+        more = {"other": other, "behind": (starts + sizes, sizes, sizes // 2)}
+        more["sample"] = np.arange(16)
+    loss_fn, trainable, frozen = wiring(objective)
+    loss_fn = jax.jit(loss_fn)
 
     def losses(in_row, spoil=False):
         batch = module.make_packed_batch(
@@ -107,9 +170,8 @@ def test_packed_and_unpacked_rows_have_the_same_loss_a_token(objective):
         if spoil:  # as if examples of a row saw each other
             for side in {"encoder", "decoder"} & set(batch):
                 batch[side]["segments"] = np.minimum(batch[side]["segments"], 1)
-        model, params = model_of(objective.suits, isinstance(objective, PermutationLM))
-        loss_fn = jax.jit(loss_functions(_Run(objective), model)[1])
-        loss, (sums, _) = loss_fn({}, params, {}, batch, None)
+        batch["sample"] = np.arange(len(in_row), dtype=np.int32)
+        loss, (sums, _) = loss_fn(trainable, frozen, {}, batch, None)
         return np.array([loss, *(sums[k] for k in sorted(sums))]) / float(sums["weight"])
 
     alone, packed = losses([1] * 16), losses([2] * 8)
