@@ -29,9 +29,10 @@ from t2t.training.teacher_checks import check_teacher
 _FOR_TEXT = {ENCODER_DECODER: "SpanCorruption", DECODER: "CausalLM", ENCODER: "MaskedLM"}
 
 
-def check_objective(run) -> None:
+def check_objective(run, trains: bool = True) -> None:
     """Checks that the objective is given what it takes: the stacks, and pairs of a task or text.
 
+    trains: whether the run is to be trained; one that was converted may be a discriminator alone.
     Raises: UserError naming what does not go together.
     """
     kind, all_tasks = type(run.objective).__name__, True
@@ -74,7 +75,7 @@ def check_objective(run) -> None:
         _check_extractive(run)
     elif isinstance(run.objective, Classes):
         _check_classes(run)
-    else:
+    elif trains or run.generator is not None:
         _check_generator(run, kind)
     check_teacher(run)
     for key, given in (("examples", run.evaluation.examples), ("tasks", run.evaluation.tasks)):

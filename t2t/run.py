@@ -89,10 +89,10 @@ class Run:
         return posed(self.objective, self.model.stacks, self.model.summary_last)
 
 
-def check(run: Run) -> None:
+def check(run: Run, trains: bool = True) -> None:
     """Checks types, each room's ranges, and what must hold between rooms.
 
-    Raises: UserError, one line, naming the key.
+    trains: whether it is to be trained, not read only. Raises: UserError, one line, naming the key.
     """
     schema.check_types(run, Run, "config")
     for field in dataclasses.fields(run):
@@ -100,7 +100,7 @@ def check(run: Run) -> None:
             getattr(run, field.name).check(f"config.{field.name}")
     _check_steps(run)
     _check_dropout(run)
-    check_objective(run)
+    check_objective(run, trains)
     check_metrics(run)
     _check_mesh(run, {axis: max(getattr(run.mesh, axis), 1) for axis in AXES})
     if isinstance(run.tokenizer, RunTokenizer) and not (
@@ -275,6 +275,7 @@ def _check_model_there(
             field == f"{ours}.token_classes" and (not there or isinstance(head, ExtractiveSpans))
         )
         and not (field == f"{ours}.pair_classes" and isinstance(head, Classes))
+        and not (field == f"{ours}.pooler_activation" and not found.pair_classes)
     ]
     if differing:
         raise UserError(f"{'; '.join(differing)} ({key}.path); set it to what it is there")
@@ -341,7 +342,7 @@ def load_saved(workdir: str) -> Run | None:
         ) from None
     try:
         run = schema.from_json(data, Run, "config")
-        check(run)
+        check(run, trains=False)
     except UserError as error:
         raise UserError(f"{target}: {error}") from None
     return run

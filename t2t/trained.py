@@ -11,6 +11,7 @@ from t2t.data.tokenizers import load
 from t2t.data.vocabulary import Vocabulary
 from t2t.errors import UserError
 from t2t.models.architecture import Architecture
+from t2t.objectives.classes_config import Classes
 from t2t.objectives.config import CausalLM
 from t2t.objectives.extractive_config import for_positions
 from t2t.objectives.masking_config import MaskedLM
@@ -28,7 +29,7 @@ def load_trained(path: str) -> Run:
         if is_published(path):
             found = open_published(path)
             vocabulary = None if found.tokenizer is None else load(found.tokenizer).vocabulary
-            return published_run(found.arch, found.tokenizer, vocabulary, path)
+            return published_run(found.arch, found.tokenizer, vocabulary, path, found.labels)
     run = load_saved(path)
     if run is None:
         raise UserError(
@@ -39,9 +40,13 @@ def load_trained(path: str) -> Run:
 
 
 def published_run(
-    arch: Architecture, tokenizer: Tokenizer | None, vocabulary: Vocabulary | None, path: str
+    arch: Architecture,
+    tokenizer: Tokenizer | None,
+    vocabulary: Vocabulary | None,
+    path: str,
+    labels: tuple[str, ...] = (),
 ) -> Run:
-    """Returns the recipe of the model's kin with this model and tokenizer in it.
+    """Returns the recipe of the model's kin with this model and tokenizer in it; labels: a classifier's.
 
     What no weights tell (data, optimizer, schedule) is the recipe's: nothing that only uses the
     model reads it. Raises: UserError where there is no tokenizer, or it does not fit.
@@ -53,7 +58,11 @@ def published_run(
         )
     run = recipes.get_config(_recipe(arch, tokenizer), Run)
     run = dataclasses.replace(run, model=arch, tokenizer=tokenizer)
-    if arch.token_classes == 2:
+    if labels:
+        data = Data(train=Mixture((Corpus("sst2", Task("glue_sst2")),)))
+        length = min(Classes.length, arch.positions or Classes.length)
+        run = dataclasses.replace(run, objective=Classes(labels, length), data=data)
+    elif arch.token_classes == 2:
         data = Data(train=Mixture((Corpus("squad", Task("squad")),)))
         run = dataclasses.replace(run, objective=for_positions(arch.positions), data=data)
     elif not (arch.encoder_layers and arch.decoder_layers):

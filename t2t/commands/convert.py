@@ -69,7 +69,14 @@ def execute(options, _overrides) -> None:
     os.makedirs(staging)
     if run is None:
         huggingface.write_directory(
-            staging, source.arch, leaves, source.tokenizer, source.family, shard_bytes, _say
+            staging,
+            source.arch,
+            leaves,
+            source.tokenizer,
+            source.family,
+            shard_bytes,
+            _say,
+            source.labels,
         )
     else:
         _write_run(staging, run, source, leaves)
@@ -84,13 +91,14 @@ class _Source(NamedTuple):
     tokenizer: object | None  # ours, opened
     family: str  # of Hugging Face's; "" is the one that fits
     run: object | None  # of a run of ours
+    labels: tuple[str, ...]  # of a classifier
 
 
 def _open(options) -> _Source:
     """Opens FROM. Raises: UserError, one line."""
     from t2t.data import tokenizers
     from t2t.data.tokenizer_config import Bytes, SentencePiece
-    from t2t.interop.families import FAMILIES
+    from t2t.interop.families import FAMILIES, family_of
     from t2t.interop.opening import check_family, is_published, open_published
 
     path = options.source.rstrip("/")
@@ -103,9 +111,10 @@ def _open(options) -> _Source:
         if named is None and found.tokenizer is not None:
             named = tokenizers.load(found.tokenizer)
         family = found.family if found.family in FAMILIES else ""
-        return _Source(found.where, found.arch, found.leaves, named, family, None)
+        return _Source(found.where, found.arch, found.leaves, named, family, None, found.labels)
     from t2t import run as runs
-    from t2t.objectives.implementations import labels_of
+    from t2t.interop.fine_tuned import with_one_head
+    from t2t.objectives.implementations import headed, labels_of
     from t2t.training.inputs import open_tokenizer
     from t2t.training.streamed_checkpoint import stored_parameters
 
@@ -113,14 +122,14 @@ def _open(options) -> _Source:
         raise UserError(f"--family={options.family}: {path} is a run, whose model is known")
     check_family(options.family, list(FAMILIES))
     run = runs.load_saved(path)
-    if options.to == "huggingface" and labels_of(run.objective):
-        raise UserError(
-            f"{path}: tells classes, and t2t writes no ...ForSequenceClassification; convert the run "
-            "that it began with, or keep it as it is"
-        )
     step, leaves = stored_parameters(f"{path}/checkpoints", run.model, options.step)
     named = named or open_tokenizer(run, _say, path)
-    return _Source(f"{path}, step {step}", run.model, leaves, named, options.family, run)
+    where, arch, family = f"{path}, step {step}", run.model, options.family
+    head = headed(run.objective)
+    if options.to == "huggingface" and head is not None:
+        family = family or family_of(arch)  # which pre-training heads may be all that tells it
+        arch, leaves = with_one_head(arch, leaves, head, _say)
+    return _Source(where, arch, leaves, named, family, run, labels_of(run.objective))
 
 
 def _run_of(source: _Source, target: str):
@@ -143,8 +152,10 @@ def _run_of(source: _Source, target: str):
             case _:
                 config = SentencePiece(copy, extra_ids, tokenizer.named)
     if source.run is not None:
-        return dataclasses.replace(source.run, tokenizer=config)
-    return published_run(source.arch, config, vocabulary, source.where)
+        if source.run.generator is not None:
+            _say("left out, as no part of the model: the generator")
+        return dataclasses.replace(source.run, tokenizer=config, generator=None)
+    return published_run(source.arch, config, vocabulary, source.where, source.labels)
 
 
 def _write_run(staging: str, run, source: _Source, leaves: dict) -> None:

@@ -117,6 +117,7 @@ def _evaluate(run, workdir: str, tasks, steps, settings, share, follow: bool, fo
         fingerprints[step] = _fingerprint(workdir, step, tokenizer.vocabulary.fingerprint)
     head = headed(run.objective)
     prepared = [prepare(task, settings, tokenizer, run.model, head) for task in tasks]
+    _tell_unnamed(prepared)
     compile_cache.enable()
     mesh = mesh_here(run.mesh)
     model = build(run.model) if mesh is None else build(run.model, constrain=constrainer(mesh))
@@ -146,6 +147,19 @@ def _evaluate(run, workdir: str, tasks, steps, settings, share, follow: bool, fo
             progress.say(_summary(result))
     finally:
         progress.close()
+
+
+def _tell_unnamed(prepared: list) -> None:
+    """Says of a classifier whose labels have no names what they are taken for."""
+    from t2t.tasks.class_answers import unnamed
+
+    for one in prepared:
+        if one.classes and unnamed(one.classes):
+            choices = ", ".join(one.examples[0].choices)
+            _say(
+                f"{one.name}: the model's labels have no names (LABEL_0, ...) and are taken to be "
+                f"{choices}, in this order; id2label of its config.json can name them"
+            )
 
 
 def _summary(result: dict) -> str:

@@ -16,6 +16,7 @@ from t2t.evaluation.predictions import PredictionStore
 from t2t.evaluation.prepared import Prepared, content_hash
 from t2t.evaluation.shares import WHOLE, Share
 from t2t.models.transformer import Params
+from t2t.tasks.class_answers import answers_of
 
 # Called with (name, step, examples done, examples in all) as soon as a batch is kept.
 Progress = Callable[[str, int, int, int], None]
@@ -187,7 +188,7 @@ def _predicted(
         if prepared.classes:
             told = classify(decoder, params, rows, batch_size)
             yield [
-                (index, of[int(np.argmax(logs))], max(logs))
+                (index, answers_of(prepared.classes, of)[int(np.argmax(logs))], max(logs))
                 for index, of, logs in zip(part, choices, told, strict=True)
             ]
             continue

@@ -51,7 +51,7 @@ class Prepared(NamedTuple):
     # Where answers are spans: how they are looked for, and each example's question and context.
     spans: ExtractiveSpans | None = None
     passages: tuple[Passage, ...] = ()
-    classes: bool = False  # whether a head tells which of the choices it is
+    classes: tuple[str, ...] = ()  # the labels of a head that tells which of the choices it is
 
     @property
     def name(self) -> str:
@@ -95,7 +95,7 @@ def prepare(
 
         return prepare_readings(task, settings, tokenizer, arch, head)
     stacks = ENCODER_DECODER if arch is None else arch.stacks
-    classes = head is not None
+    classes = () if head is None else head.labels
     if stacks == ENCODER:
         roles = ("cls", "sep") if classes else MASKING_ROLES
         require_roles(tokenizer.vocabulary, roles, "the model")
@@ -134,6 +134,7 @@ def prepare(
     settled = [how, ranked, scored, longest, tokenizer.vocabulary.fingerprint]
     settled += [] if stacks == ENCODER_DECODER else [stacks, ends, begins]
     settled += ["classes"] if classes else []
+    settled += [classes] if classes and classes != found[0].choices else []
     if scored and stacks == ENCODER:
         raise UserError(
             f"{task.name}: the metrics {', '.join(task.metrics)} need the likelihood of a whole "

@@ -43,7 +43,8 @@ _PAIR_HEADS = {
 }
 
 
-# A tensor of the head that tells masked tokens, which ...ForQuestionAnswering has not.
+# A tensor of the head that tells masked tokens, which ...ForQuestionAnswering and
+# ...ForSequenceClassification have not.
 _MASKED = {
     **dict.fromkeys(("bert", "ernie", "megatron-bert"), "cls.predictions.transform.dense.weight"),
     "roberta": "lm_head.dense.weight",
@@ -51,6 +52,14 @@ _MASKED = {
     "distilbert": "vocab_transform.weight",
     "electra": "generator_lm_head.bias",
 }
+# The last layer of ...ForSequenceClassification, and what that class pools by where it is not tanh.
+_CLASSIFIERS = {
+    **dict.fromkeys(
+        ("bert", "ernie", "megatron-bert", "albert", "distilbert"), "classifier.weight"
+    ),
+    **dict.fromkeys(("roberta", "electra"), "classifier.out_proj.weight"),
+}
+_POOLERS = {"distilbert": "relu", "electra": "gelu"}
 _SPANS, _REPLACED = "qa_outputs.weight", "discriminator_predictions.dense.weight"
 
 
@@ -83,14 +92,15 @@ def architecture(
         "dropout": config.get("hidden_dropout_prob", config.get("dropout", 0.1)),
         "token_types": config.get("type_vocab_size", 2),
         "pair_classes": 0,
+        "pooler_activation": _POOLERS.get(family, "tanh"),
     }
-    pair = tensors.get(_PAIR_HEADS.get(family, ""))
+    pair = tensors.get(_PAIR_HEADS.get(family, ""), classes := tensors.get(_CLASSIFIERS[family]))
     if pair is not None:
         axes["pair_classes"] = pair.shape[0]
     if (spans := tensors.get(_SPANS)) is not None:
         axes["token_classes"] = spans.shape[0]
-        if _MASKED[family] not in tensors:
-            axes |= {"head": "vocabulary", "vocabulary_bias": False}
+    if (spans or classes) is not None and _MASKED[family] not in tensors:
+        axes |= {"head": "vocabulary", "vocabulary_bias": False}
     axes |= _own_axes(family, config, tensors, where, shape[1])
     arch = bert.encoder(*shape, **axes)
     arch.check(where)
@@ -111,7 +121,8 @@ def _own_axes(family: str, config: dict, tensors, where: str, d_model: int) -> d
         case "electra":
             width = config.get("embedding_size", 128)
             narrow = {"d_embedding": width if width != d_model else 0}
-            if _MASKED[family] in tensors or (_SPANS in tensors and _REPLACED not in tensors):
+            tuned = _SPANS in tensors or _CLASSIFIERS[family] in tensors
+            if _MASKED[family] in tensors or (tuned and _REPLACED not in tensors):
                 return narrow
             return {**narrow, "head": "replaced", "vocabulary_bias": False}
         case "ernie":
@@ -125,6 +136,7 @@ def _own_axes(family: str, config: dict, tensors, where: str, d_model: int) -> d
 def config(family: str, arch: Architecture, dtype: str) -> dict:
     """Returns the content of config.json. Raises: UserError where their class has no such axis."""
     heads = "PreTraining" if arch.pair_classes or arch.head == "replaced" else "MaskedLM"
+    heads = "SequenceClassification" if bert.classifies(arch) else heads
     heads = "QuestionAnswering" if arch.token_classes == 2 else heads
     content: dict = {
         "architectures": [f"{_CLASSES[family]}For{heads}"],
@@ -172,8 +184,9 @@ def config(family: str, arch: Architecture, dtype: str) -> dict:
     if arch.token_classes == 2:
         marks[_SPANS] = StoredTensor((2, arch.d_model), None, None)
     if arch.pair_classes:
-        shape = (arch.pair_classes, arch.d_model)
-        marks[_PAIR_HEADS.get(family, "")] = StoredTensor(shape, None, None)
+        name = _CLASSIFIERS[family]
+        name = name if bert.classifies(arch) else _PAIR_HEADS.get(family, name)
+        marks[name] = StoredTensor((arch.pair_classes, arch.d_model), None, None)
     if arch.head != "vocabulary":
         marks[_MASKED[family] if arch.head == "masked" else _REPLACED] = None
     same(arch, architecture(family, content, marks, "config.json"), family)
@@ -208,6 +221,8 @@ def family_of(arch: Architecture) -> str:
         return "albert" if arch.layer_groups else "electra"
     if arch.norm_place == "before":
         return "megatron-bert"
+    if arch.pair_classes and arch.pooler_activation == "gelu":
+        return "electra"
     if arch.first_position:
         return "roberta"
     if not arch.token_types:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from t2t.data.tokenizer_config import Tokenizer
 from t2t.errors import UserError, nearest
 from t2t.interop import huggingface_tokenizer, safetensors_files, torch_pickle
+from t2t.interop.class_labels import check_class, label_keys, labels_of
 from t2t.interop.families import FAMILIES, Family, family_of
 from t2t.interop.published import Path, Published, leaves_of, tensors_of
 from t2t.interop.stored_tensor import StoredTensor, equal
@@ -54,14 +55,16 @@ def open_directory(path: str, family: str = "", allow_pickle: bool = False) -> P
         raise UserError(f"{where}: is not there, or is no JSON object")
     name = _family_name(config, family, where)
     known = FAMILIES[name]
+    check_class(config, where)
     tensors = _open_weights(path, allow_pickle)
     _take_legacy_names(tensors, known)
     arch = known.architecture(config, tensors, where)
+    labels = labels_of(config, arch, where)
     _drop(tensors, known.unread(arch))
     _drop_copies(path, tensors, known, arch)
     leaves = leaves_of(known.weights(arch), tensors, arch, path, f"the {name} of its {CONFIG}")
     tokenizer = huggingface_tokenizer.find(path, config)
-    return Published(path, name, arch, leaves, tokenizer)
+    return Published(path, name, arch, leaves, tokenizer, labels)
 
 
 def tokenizer_of(path: str) -> Tokenizer | None:
@@ -150,10 +153,12 @@ def write_directory(
     family: str = "",
     shard_bytes: int = SHARD_BYTES,
     say: Callable[[str], None] = lambda text: None,
+    labels: tuple[str, ...] = (),
 ) -> None:
     """Writes a directory that `from_pretrained` of transformers loads, into an empty folder.
 
-    tokenizer: ours, opened, or None. family: a key of FAMILIES; "" is the one that fits.
+    tokenizer: ours, opened, or None. family: a key of FAMILIES; "" is the one that fits. labels: of a
+    classifier; without them they are LABEL_0, LABEL_1.
     """
     name = family or family_of(arch)
     known = FAMILIES[name]
@@ -161,7 +166,7 @@ def write_directory(
     for copy, original in known.written_copies(arch).items():
         tensors[copy] = tensors[original]
     widest = max((t.dtype for t in tensors.values()), key=lambda kind: kind.itemsize)
-    _write_json(path, CONFIG, known.config(arch, widest.name))
+    _write_json(path, CONFIG, known.config(arch, widest.name) | label_keys(arch, labels))
     if arch.encoder_layers and arch.decoder_layers:
         start = {"decoder_start_token_id": 0, "eos_token_id": 1, "pad_token_id": 0}
         _write_json(path, "generation_config.json", start)

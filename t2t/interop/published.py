@@ -1,5 +1,6 @@
 """A model trained elsewhere: its architecture, and views of its tensors as leaves of ours, or back."""
 
+import functools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -38,7 +39,8 @@ class Published:
     """A checkpoint of another system, opened: nothing but headers has been read.
 
     leaves: our parameters by path, each a view of the tensors that it is made of. tokenizer: None
-    where the checkpoint holds none that t2t reads. family: the key in `families.FAMILIES`.
+    where the checkpoint holds none that t2t reads. family: the key in `families.FAMILIES`. labels: what
+    a classifier's outputs are called, in order; () of any other model.
     """
 
     where: str
@@ -46,6 +48,7 @@ class Published:
     arch: Architecture
     leaves: dict[Path, StoredTensor]
     tokenizer: Tokenizer | None = None
+    labels: tuple[str, ...] = ()
 
 
 class Problems:
@@ -76,6 +79,7 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[:_SHOWN]) + more
 
 
+@functools.lru_cache(maxsize=16)
 def parameter_shapes(arch: Architecture) -> dict[Path, tuple[int, ...]]:
     """Returns the shape of every parameter of ours by path."""
     leaves = jax.tree_util.tree_leaves_with_path(build(arch).shapes)

@@ -134,11 +134,13 @@ class Architecture:
     embedding_norm: bool = False
     # vocabulary: hidden states to logits. masked: a dense layer, the activation and a norm before
     # that. replaced: one logit a token, for the tokens themselves. Beside it the logits of `pair_classes`
-    # from a pooled [CLS] (0: none), those of `token_classes` for every token (ERNIE 2.0's tasks,
-    # 0: none), and a bias a vocabulary entry.
+    # from a [CLS] that is pooled by a dense layer and pooler_activation (0: none; ELECTRA's GELU and
+    # DistilBERT's ReLU are those of their fine-tuning), those of `token_classes` for every token
+    # (ERNIE 2.0's tasks, 0: none), and a bias a vocabulary entry.
     head: Literal["vocabulary", "masked", "replaced"] = "vocabulary"
     vocabulary_bias: bool = False
     pair_classes: int = 0
+    pooler_activation: Literal["tanh", "relu", "gelu"] = "tanh"
     token_classes: int = 0
     # Initialisation: T5X's, by fan-in, or normal with deviation 0.02 (BERT, GPT), which residual
     # kernels may divide by the root of twice the layers (GPT-2). T5X's variances of kernels are times

@@ -11,6 +11,8 @@ from t2t.models.initialization import initializer
 from t2t.models.norms import norm
 from t2t.models.parameters import Declare, Linear, fan_in_truncated, wide
 
+POOLERS = {"tanh": jnp.tanh, **{name: ACTIVATIONS[name] for name in ("relu", "gelu")}}
+
 
 class VocabularyBias(nnx.Module):
     """A bias a vocabulary entry, [V]."""
@@ -45,14 +47,15 @@ class ReplacedHead(nnx.Module):
 
 
 class PairHead(nnx.Module):
-    """tanh(x W + b) V + c, [..., E] of a [CLS] -> [..., classes] (BERT's pooler, NSP, classifiers)."""
+    """act(x W + b) V + c, [..., E] of a [CLS] -> [..., classes] (BERT's pooler, NSP, classifiers)."""
 
     def __init__(self, arch: Architecture, declare: Declare):
         self.pooler = _dense(arch, declare, arch.d_model, arch.d_model)
         self.classifier = _dense(arch, declare, arch.d_model, arch.pair_classes, "classes")
+        self.activation = POOLERS[arch.pooler_activation]
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        logits = self.classifier(jnp.tanh(self.pooler(x)))
+        logits = self.classifier(self.activation(self.pooler(x)))
         return logits.astype(wide(logits.dtype))
 
 

@@ -30,7 +30,7 @@ def check(
     first = next(_labelled(task, source), None)
     if first is None:
         raise UserError(f"{_named(task, source)}: holds no example")
-    check_answerable(task.name, (first,), stacks, head)
+    check_answerable(task.name, (first,), stacks, head, exactly=True)
 
 
 def open_pairs(source: source_config.Task, before: str = "") -> pairs.Pairs:

@@ -15,6 +15,7 @@ from t2t.errors import UserError
 from t2t.models.architecture import DECODER, ENCODER, ENCODER_DECODER
 from t2t.objectives.classes_config import Classes
 from t2t.objectives.extractive_config import ExtractiveSpans
+from t2t.tasks.class_answers import answers_of
 from t2t.tasks.task import Example
 
 
@@ -30,12 +31,21 @@ def check_answerable(
     examples: Sequence[Example],
     stacks: str,
     head: ExtractiveSpans | Classes | None = None,
+    exactly: bool = False,
 ) -> None:
     """Raises UserError where a model of these stacks cannot answer: an encoder alone writes no text, one
     whose `head` points at spans needs a context that holds them, and one that tells classes their labels.
+
+    exactly: the choices are to be the labels themselves, as targets that are trained on must be.
     """
     if isinstance(head, Classes):
-        other = next((one.choices for one in examples if one.choices != head.labels), None)
+
+        def suits(choices: tuple[str, ...]) -> bool:
+            return choices == head.labels or not (
+                exactly or answers_of(head.labels, choices) is None
+            )
+
+        other = next((one.choices for one in examples if not suits(one.choices)), None)
         if other is not None:
             raise UserError(
                 f"{name}: its answers are {', '.join(other) or 'free text'}, and the model tells "

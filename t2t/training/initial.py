@@ -13,6 +13,7 @@ from t2t.interop.opening import open_published
 from t2t.interop.published import Published, parameters
 from t2t.objectives.config import Classes, ExtractiveSpans
 from t2t.objectives.implementations import Headed
+from t2t.tasks.class_answers import named_alike
 from t2t.training.initial_config import FromHuggingFace, FromRun, FromT5X, FromTeacher, Initial
 from t2t.training.run_parameters import manifest_of, read_parameters
 
@@ -46,6 +47,7 @@ def initial_parameters(
             published = open_initial(initial)
             arch = published.arch
             same = isinstance(head, ExtractiveSpans) and arch.token_classes == 2
+            same |= isinstance(head, Classes) and named_alike(published.labels, head.labels)
             heads = {"token": arch.token_classes, "pair": arch.pair_classes}
             wanted = _without_new(wanted, head, same, **heads, say=say)
             say(f"begins with the parameters of {published.where}")

@@ -7,6 +7,7 @@ from t2t.training.initial_config import FromTeacher
 
 # What of a student's model may differ from the teacher whose layers it begins as.
 _NOT_TAKEN = ("encoder_layers", "dropout", "layer_dropout", "dtype", "layers", "remat")
+_NOT_TAKEN += ("pooler_activation",)  # of a head that no student has
 
 
 def check_teacher(run) -> None:

@@ -13,6 +13,7 @@ import pytest
 from t2t.errors import UserError
 from t2t.interop import huggingface
 from t2t.interop.published import parameters
+from t2t.models.families.bert import classifies
 from t2t.models.transformer import build
 
 pytestmark = pytest.mark.slow
@@ -22,6 +23,9 @@ COMMON |= {"intermediate_size": 48, "max_position_embeddings": 160}
 GPT2 = {"vocab_size": 100, "n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 160}
 DISTIL = {"vocab_size": 100, "dim": 32, "n_layers": 3, "n_heads": 4, "hidden_dim": 48}
 LLAMA = {k: v for k, v in COMMON.items() if k != "max_position_embeddings"}
+NAMES = ["contradiction", "neutral", "entailment"]
+LABELS = {"id2label": dict(enumerate(NAMES)), "label2id": {n: i for i, n in enumerate(NAMES)}}
+CLASSES = {**COMMON, **LABELS}
 # name -> (class, its configuration, largest relative difference)
 CASES = {
     "gpt2": ("GPT2LMHeadModel", GPT2, 1e-12),
@@ -60,6 +64,32 @@ CASES = {
         1e-12,
     ),
     "electra spans": ("ElectraForQuestionAnswering", {**COMMON, "embedding_size": 16}, 1e-12),
+    "ernie spans": ("ErnieForQuestionAnswering", {**COMMON, "type_vocab_size": 4}, 1e-12),
+    "megatron bert spans": ("MegatronBertForQuestionAnswering", COMMON, 1e-12),
+    "bert classes": ("BertForSequenceClassification", CLASSES, 1e-12),
+    "roberta classes": (
+        "RobertaForSequenceClassification",
+        {**CLASSES, "type_vocab_size": 1},
+        1e-12,
+    ),
+    "albert classes": ("AlbertForSequenceClassification", {**CLASSES, "embedding_size": 16}, 1e-12),
+    "distilbert classes": (
+        "DistilBertForSequenceClassification",
+        {**DISTIL, "max_position_embeddings": 160, **LABELS},
+        1e-12,
+    ),
+    "electra classes": (
+        "ElectraForSequenceClassification",
+        {**CLASSES, "embedding_size": 16},
+        1e-12,
+    ),
+    "electra classes as wide": (
+        "ElectraForSequenceClassification",
+        {**CLASSES, "embedding_size": 32},
+        1e-12,
+    ),
+    "ernie classes": ("ErnieForSequenceClassification", {**CLASSES, "type_vocab_size": 4}, 1e-12),
+    "megatron bert classes": ("MegatronBertForSequenceClassification", CLASSES, 1e-12),
 }
 
 
@@ -157,6 +187,8 @@ def ours(name: str, folder, layers: str = "unroll") -> list[np.ndarray]:
                 return [model.token_logits(params, hidden)]
             if arch.head == "replaced":
                 return [model.replaced_logits(params, hidden)]
+            if classifies(arch):
+                return [model.pair_logits(params, hidden[:, 0])]
             logits = [model.logits(params, hidden)[..., :100]]
             if arch.pair_classes:
                 logits.append(model.pair_logits(params, hidden[:, 0]))
@@ -199,8 +231,11 @@ def test_what_we_write_they_load_and_it_comes_back(name, saved, transformers, tm
     model, folder = saved(name)
     found = huggingface.open_directory(str(folder))
     family = "electra" if name.startswith("electra") else "ernie" if "ernie" in name else ""
-    huggingface.write_directory(str(tmp_path), found.arch, found.leaves, None, family)
+    huggingface.write_directory(
+        str(tmp_path), found.arch, found.leaves, None, family, labels=found.labels
+    )
     again = huggingface.open_directory(str(tmp_path))
+    assert again.labels == found.labels == (tuple(NAMES) if "classes" in name else ())
     assert dataclasses.replace(again.arch, dropout=0) == dataclasses.replace(found.arch, dropout=0)
     for path, leaf in found.leaves.items():
         assert np.array_equal(leaf.whole(), again.leaves[path].whole()), path
@@ -210,6 +245,7 @@ def test_what_we_write_they_load_and_it_comes_back(name, saved, transformers, tm
         tmp_path, dtype=torch.float64, attn_implementation="eager", output_loading_info=True
     )
     assert not report["unexpected_keys"] and not report["mismatched_keys"], report
+    assert loaded.config.id2label == model.config.id2label or not found.labels
     # Ours is padded to 128 rows of vocabulary; what stands there is zero.
     logits = [x[..., :100] for x in theirs(name, loaded.eval())]
     before = [x[..., :100] for x in theirs(name, model)]

@@ -157,6 +157,72 @@ def test_what_we_write_they_load_and_it_comes_back(saved, tmp_path):
         assert apart(kind, logits, theirs(model, kind)) < 1e-12
 
 
+@pytest.mark.parametrize("kind", ["ForSequenceClassification", "ForQuestionAnsweringSimple"])
+def test_heads_of_fine_tuning_are_theirs(kind, tmp_path):
+    """Rows of one length: theirs reads the last place, where padding stands before a text."""
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(1)
+    cls = getattr(transformers, f"XLNet{kind}")
+    labels = {"num_labels": 3} if "Sequence" in kind else {}
+    model = cls(transformers.XLNetConfig(**SHAPE, mem_len=None, **labels)).eval()
+    with torch.no_grad():
+        for one in model.parameters():
+            one.mul_(2).add_(torch.randn_like(one) * 0.1)
+    model.save_pretrained(tmp_path / "theirs")
+    rng = np.random.default_rng(4)
+    tokens = rng.integers(7, 100, (3, LENGTH)).astype(np.int32)
+    types = np.repeat([[0] * 60 + [1] * 79 + [2]], 3, axis=0).astype(np.int32)
+
+    def logits(model):
+        with torch.no_grad():
+            given = {"input_ids": tokens, "token_type_ids": types}
+            given = {name: torch.as_tensor(array).long() for name, array in given.items()}
+            told = in_float64(model)(**given, use_mems=False)
+        if "logits" in told:
+            return told.logits.numpy()
+        return np.stack([told.start_logits.numpy(), told.end_logits.numpy()], axis=-1)
+
+    found = huggingface.open_directory(str(tmp_path / "theirs"))
+    assert found.labels == (("LABEL_0", "LABEL_1", "LABEL_2") if labels else ())
+    with jax.enable_x64(True):
+        net = build(dataclasses.replace(found.arch, dtype="float64"))
+        place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+        shapes = jax.tree.map(
+            lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=place), net.shapes
+        )
+        params = jax.tree.map(
+            lambda x: jnp.asarray(x, jnp.float64), parameters(found.leaves, shapes)
+        )
+
+        @jax.jit
+        def run(params, side):
+            hidden = net.forward(params, {"encoder": side})[0]
+            if labels:
+                return net.pair_logits(params, hidden[:, -1])
+            return net.token_logits(params, hidden)
+
+        ours = np.asarray(run(params, {"tokens": tokens, "types": types}))
+    want = logits(model)
+    assert ours.shape == want.shape and ours.dtype == np.float64
+    difference = np.abs(ours - want).max() / np.abs(want).max()
+    print(f"{kind}: {difference:.1e}")
+    assert difference < 1e-12
+    (tmp_path / "ours").mkdir()
+    huggingface.write_directory(
+        str(tmp_path / "ours"), found.arch, found.leaves, None, labels=found.labels
+    )
+    again = huggingface.open_directory(str(tmp_path / "ours"))
+    assert again.arch == found.arch and again.labels == found.labels
+    for path, leaf in found.leaves.items():
+        assert np.array_equal(leaf.whole(), again.leaves[path].whole()), path
+    loaded, report = cls.from_pretrained(
+        tmp_path / "ours", dtype=torch.float64, output_loading_info=True
+    )
+    assert not any(report[f"{which}_keys"] for which in ("unexpected", "mismatched", "missing"))
+    assert np.abs(logits(loaded) - want).max() < 1e-12 * np.abs(want).max()
+
+
 def test_its_vocabulary_has_special_tokens_where_xlnet_has_them(tmp_path):
     from tokenizers import Tokenizer, models
 

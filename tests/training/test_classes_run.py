@@ -9,6 +9,7 @@ import pytest
 from t2t import run as runs
 from t2t.cli import main
 from t2t.data.tokenizer_config import Subwords
+from t2t.data.tokenizers import load
 from t2t.errors import UserError
 from t2t.models.families import bert, electra, xlnet
 from t2t.objectives.classes_config import Classes
@@ -112,14 +113,50 @@ def test_a_classifier_is_trained_judged_and_gone_on_with(pretrained, folder, tmp
     more = tmp_path / "more"
     assert tune(tuned, folder, more, "--config.training.steps=1") == 0
     assert "new: drawn" not in capfd.readouterr().err
-    assert main(["convert", str(tuned), str(tmp_path / "hf"), "--to=huggingface"]) == 2
-    assert "tells classes" in capfd.readouterr().err
+    check_published(tuned, folder, tmp_path, capfd)
     assert main(["inspect", f"--config=finetune:{folder}/colours.toml:{tuned}", "--rows=1"]) == 0
     shown = capfd.readouterr().out
     assert any(f": {label}\n" in shown for label in LABELS), shown
 
 
-def test_a_discriminator_is_taken_out_of_its_run(pretrained, tmp_path, capfd):
+def check_published(tuned, folder, tmp_path, capfd) -> None:
+    """Hugging Face's classes tell of the run's directory what the run does, and so does it read back."""
+    family = {"bert": "Bert", "electra": "Electra", "xlnet": "XLNet"}
+    there, task = tmp_path / "hf", f"--tasks={folder}/colours.toml"
+    assert main(["convert", str(tuned), str(there), "--to=huggingface"]) == 0
+    left = [line for line in capfd.readouterr().err.splitlines() if line.startswith("left out")]
+    assert len(left) == 1 and ("vocabulary_bias" in left[0] or "replaced_head" in left[0])
+    config = json.loads((there / "config.json").read_text())
+    name = f"{family[config['model_type']]}ForSequenceClassification"
+    assert config["architectures"] == [name]
+    assert tuple(config["id2label"].values()) == LABELS
+    assert main(["convert", str(there), str(tmp_path / "again"), "--to=t2t"]) == 0
+    during = (tuned / "predictions/colours/120.jsonl").read_text()
+    for path in (there, tmp_path / "again"):
+        assert main(["eval", f"--workdir={path}", task, "--resamples=0"]) == 0
+        assert (path / "predictions/colours/0.jsonl").read_text() == during
+    more = tmp_path / "more of theirs"
+    capfd.readouterr()
+    assert tune(there, folder, more, "--config.training.steps=1") == 0
+    assert "new: drawn" not in capfd.readouterr().err
+
+    torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
+    loaded, report = getattr(transformers, name).from_pretrained(there, output_loading_info=True)
+    assert not any(report[f"{which}_keys"] for which in ("unexpected", "mismatched", "missing"))
+    tokenizer, last = load(Subwords(str(folder / "vocab.txt"))), config["model_type"] == "xlnet"
+    known = tokenizer.vocabulary
+    for line in map(json.loads, during.splitlines()):
+        ids = [known.cls_id, *tokenizer.encode([line["input"]])[0].tolist(), known.sep_id]
+        ids = ids[1:] + ids[:1] if last else ids
+        types = [0] * (len(ids) - 1) + [2 if last else 0]
+        given = {"input_ids": torch.tensor([ids]), "token_type_ids": torch.tensor([types])}
+        with torch.no_grad():
+            told = loaded.eval()(**given).logits.log_softmax(-1)[0]
+        assert loaded.config.id2label[int(told.argmax())] == line["prediction"]
+        assert float(told.max()) == pytest.approx(line["scores"]["log_probability"], abs=1e-4)
+
+
+def test_a_discriminator_is_taken_out_of_its_run(pretrained, folder, tmp_path, capfd):
     """Others, which are no part of another, are written as they are."""
     there, back = tmp_path / "hf", tmp_path / "back"
     assert main(["convert", str(pretrained), str(there), "--to=huggingface"]) == 0
@@ -131,6 +168,18 @@ def test_a_discriminator_is_taken_out_of_its_run(pretrained, tmp_path, capfd):
     }
     assert config["architectures"] == [kinds[pretrained.name]]
     assert main(["convert", str(pretrained), str(back), "--to=t2t"]) == 0, capfd.readouterr().err
+    assert main(["convert", str(there), str(tmp_path / "again"), "--to=t2t"]) == 0
+    for path in (back, tmp_path / "again"):
+        saved = runs.load_saved(str(path))
+        assert (
+            saved.generator is None and saved.model.head == runs.load_saved(pretrained).model.head
+        )
+        if pretrained.name == "electra":
+            with pytest.raises(UserError, match="config.generator names the network"):
+                runs.check(saved)
+        task = f"{folder}/colours.toml"
+        assert main(["eval", f"--workdir={path}", f"--tasks={task}", "--resamples=0"]) == 0
+        assert runs.load(f"finetune:{task}:{path}").model.pair_classes == len(LABELS)
 
 
 def test_what_does_not_go_together_is_named(pretrained, folder):

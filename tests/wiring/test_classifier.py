@@ -5,7 +5,7 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
-from scipy.special import log_softmax
+from scipy.special import log_softmax, ndtr
 
 from t2t.data.tokenizers import ByteTokenizer
 from t2t.decoding.classify import classify
@@ -50,12 +50,13 @@ def test_loss_and_answers_are_those_of_a_text_a_row(name):
         assert sums["weight"] == 2 and sums["loss"] == loss
         assert sums["correct"] == sum(int(np.argmax(t) == i) for i, t in enumerate(told))
 
-    # By hand: the state of [CLS], of its text alone, pooled by tanh.
+    # By hand: the state of [CLS], of its text alone, pooled by tanh, ELECTRA's by GELU.
+    pool = np.tanh if name == "xlnet" else lambda x: x * ndtr(x)
     hidden = jax.jit(lambda params, side: model.forward(params, {"encoder": side})[0])
     states = np.asarray(hidden(params, batch["encoder"]))
     head = jax.device_get(params["pair_head"])
     for row, (text, one) in enumerate(zip(ROWS, told, strict=True)):
         state = states[row, len(text) + 1 if name == "xlnet" else 0]
-        pooled = np.tanh(state @ head["pooler"]["kernel"] + head["pooler"]["bias"])
+        pooled = pool(state @ head["pooler"]["kernel"] + head["pooler"]["bias"])
         logits = pooled @ head["classifier"]["kernel"] + head["classifier"]["bias"]
         np.testing.assert_allclose(log_softmax(logits), one, atol=1e-5)

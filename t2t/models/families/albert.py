@@ -28,7 +28,8 @@ def architecture(size: str, **changes) -> Architecture:
 
 
 def huggingface_weights(arch: Architecture) -> list[PublishedWeight]:
-    """All tensors of AlbertForPreTraining (or ForMaskedLM, ForQuestionAnswering), without copies."""
+    """All tensors of AlbertForPreTraining (or ForMaskedLM, ForQuestionAnswering,
+    ForSequenceClassification), without copies."""
     weights = [
         *bert.embeddings("albert", arch),
         *affine("albert.encoder.embedding_hidden_mapping_in", ("embedding_projection",)),
@@ -53,7 +54,5 @@ def huggingface_weights(arch: Architecture) -> list[PublishedWeight]:
     for i in range(arch.layer_groups or arch.encoder_layers):
         there = f"albert.encoder.albert_layer_groups.{i}.albert_layers.0"
         weights += bert.layer(there, parts, norms, i)
-    if arch.pair_classes:
-        weights += affine("albert.pooler", ("pair_head", "pooler"))
-        weights += affine("sop_classifier.classifier", ("pair_head", "classifier"))
-    return weights
+    last = "classifier" if bert.classifies(arch) else "sop_classifier.classifier"
+    return weights + bert.pair_head(arch, "albert.pooler", last)

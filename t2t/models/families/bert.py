@@ -76,7 +76,8 @@ def post_norm(layers: int, d_model: int, heads: int, /, vocab_size: int, **chang
 
 
 def huggingface_weights(arch: Architecture) -> list[PublishedWeight]:
-    """All tensors of BertForPreTraining (or ForMaskedLM, ForQuestionAnswering), without tied copies."""
+    """All tensors of BertForPreTraining (or ForMaskedLM, ForQuestionAnswering,
+    ForSequenceClassification), without tied copies."""
     return [*embeddings("bert", arch), *layers("bert", arch), *heads("bert", arch)]
 
 
@@ -121,10 +122,20 @@ def heads(prefix: str, arch: Architecture) -> list[PublishedWeight]:
         found += affine("cls.predictions.transform.dense", ("masked_head", "dense"))
         found += normed("cls.predictions.transform.LayerNorm", ("masked_head", "norm"))
         found.append(PublishedWeight("cls.predictions.bias", ("vocabulary_bias", "bias")))
-    if arch.pair_classes:
-        found += affine(f"{prefix}.pooler.dense", ("pair_head", "pooler"))
-        found += affine("cls.seq_relationship", ("pair_head", "classifier"))
-    return found
+    last = "classifier" if classifies(arch) else "cls.seq_relationship"
+    return found + pair_head(arch, f"{prefix}.pooler.dense", last)
+
+
+def classifies(arch: Architecture) -> bool:
+    """Whether a pair's head is all that there is beside the stack: ...ForSequenceClassification."""
+    return bool(arch.pair_classes) and arch.head == "vocabulary" and not arch.vocabulary_bias
+
+
+def pair_head(arch: Architecture, pooler: str, classifier: str) -> list[PublishedWeight]:
+    """The two layers from [CLS] to the classes of a text or a pair, where there are such."""
+    if not arch.pair_classes:
+        return []
+    return affine(pooler, ("pair_head", "pooler")) + affine(classifier, ("pair_head", "classifier"))
 
 
 def span_head(arch: Architecture) -> list[PublishedWeight]:

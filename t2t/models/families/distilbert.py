@@ -10,13 +10,14 @@ VOCABULARY = bert.VOCABULARY
 
 
 def architecture(size: str, **changes) -> Architecture:
-    """Six layers of BERT base."""
-    axes = {"token_types": 0, "pair_classes": 0}
+    """Six layers of BERT base; classifiers pool by ReLU."""
+    axes = {"token_types": 0, "pair_classes": 0, "pooler_activation": "relu"}
     return bert.encoder(*size_of(SIZES, "distilbert", size), **{**axes, **changes})
 
 
 def huggingface_weights(arch: Architecture) -> list[PublishedWeight]:
-    """All tensors of DistilBertForMaskedLM (or ForQuestionAnswering), without tied copies."""
+    """All tensors of DistilBertForMaskedLM (or ForQuestionAnswering, ForSequenceClassification), without
+    tied copies."""
     weights = [*bert.embeddings("distilbert", arch), *bert.span_head(arch)]
     if arch.head == "masked":
         weights += affine("vocab_transform", ("masked_head", "dense"))
@@ -33,4 +34,4 @@ def huggingface_weights(arch: Architecture) -> list[PublishedWeight]:
     norms = {"sa_layer_norm": "post_attention_norm", "output_layer_norm": "post_feed_forward_norm"}
     for i in range(arch.encoder_layers):
         weights += bert.layer(f"distilbert.transformer.layer.{i}", parts, norms, i)
-    return weights
+    return weights + bert.pair_head(arch, "pre_classifier", "classifier")

@@ -15,13 +15,14 @@ VOCABULARY = bert.VOCABULARY
 
 
 def architecture(size: str, **changes) -> Architecture:
-    """The discriminator, which is what is kept: a logit a token."""
+    """The discriminator, which is what is kept: a logit a token; classifiers pool by GELU."""
     layers, d_model, heads, width, _ = size_of(SIZES, "electra", size)
     axes = {
         "d_embedding": width if width != d_model else 0,
         "head": "replaced",
         "vocabulary_bias": False,
         "pair_classes": 0,
+        "pooler_activation": "gelu",
     }
     return bert.encoder(layers, d_model, heads, **{**axes, **changes})
 
@@ -29,14 +30,16 @@ def architecture(size: str, **changes) -> Architecture:
 def generator(size: str, **changes) -> Architecture:
     """The generator: narrower, as deep, with the discriminator's embedding, a masked language model."""
     layers, d_model, heads, width, share = size_of(SIZES, "electra", size)
-    axes = {"d_embedding": width, "pair_classes": 0}
+    axes = {"d_embedding": width, "pair_classes": 0, "pooler_activation": "gelu"}
     return bert.encoder(layers, d_model // share, heads // share, **{**axes, **changes})
 
 
 def huggingface_weights(arch: Architecture) -> list[PublishedWeight]:
-    """All tensors of ElectraForPreTraining, ForMaskedLM or ForQuestionAnswering, without tied copies."""
+    """All tensors of ElectraForPreTraining, ForMaskedLM, ForQuestionAnswering or
+    ForSequenceClassification, without tied copies."""
     weights = [*bert.embeddings("electra", arch), *bert.layers("electra", arch)]
     weights += bert.span_head(arch)
+    weights += bert.pair_head(arch, "classifier.dense", "classifier.out_proj")
     if arch.d_embedding:
         weights += affine("electra.embeddings_project", ("embedding_projection",))
     if arch.head == "replaced":

@@ -23,10 +23,12 @@ def architecture(size: str, **changes) -> Architecture:
 
 
 def huggingface_weights(arch: Architecture) -> list[PublishedWeight]:
-    """All tensors of RobertaForMaskedLM (or ForQuestionAnswering), without tied copies."""
+    """All tensors of RobertaForMaskedLM (or ForQuestionAnswering, ForSequenceClassification), without
+    tied copies."""
     weights = [*bert.embeddings("roberta", arch), *bert.layers("roberta", arch)]
     if arch.head == "masked":
         weights += affine("lm_head.dense", ("masked_head", "dense"))
         weights += normed("lm_head.layer_norm", ("masked_head", "norm"))
         weights.append(PublishedWeight("lm_head.bias", ("vocabulary_bias", "bias")))
+    weights += bert.pair_head(arch, "classifier.dense", "classifier.out_proj")
     return weights + bert.span_head(arch)

@@ -35,12 +35,16 @@ def encoder(layers: int, d_model: int, heads: int, /, **changes) -> Architecture
 
 
 def huggingface_weights(arch: Architecture) -> list[PublishedWeight]:
-    """All tensors of XLNetLMHeadModel, without the tied copy."""
+    """All tensors of XLNetLMHeadModel (or ForSequenceClassification, ForQuestionAnsweringSimple), without
+    the tied copy."""
     found = [
         PublishedWeight("transformer.word_embedding.weight", ("token_embedding", "table")),
         PublishedWeight("transformer.mask_emb", ("encoder", "query_embedding", "table")),
-        PublishedWeight("lm_loss.bias", ("vocabulary_bias", "bias")),
+        *bert.span_head(arch),
+        *bert.pair_head(arch, "sequence_summary.summary", "logits_proj"),
     ]
+    if arch.vocabulary_bias:
+        found.append(PublishedWeight("lm_loss.bias", ("vocabulary_bias", "bias")))
     for i in range(arch.encoder_layers):
         there, ours = f"transformer.layer.{i}", ("encoder", "layers")
         for name, (path, axis) in _TENSORS.items():
