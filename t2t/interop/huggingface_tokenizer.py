@@ -20,8 +20,10 @@ def find(path: str, config: dict) -> Tokenizer | None:
     """
     settings = _settings(path)
     kind = str(settings.get("tokenizer_class") or config.get("tokenizer_class") or "")
-    if kind.startswith("XLNet") or config.get("model_type") == "xlnet":
-        # A unigram vocabulary too, but with special tokens in an order of its own, found by name.
+    theirs = kind or str(config.get("model_type", ""))
+    if theirs.lower().startswith(("xlnet", "albert")):
+        # Unigram vocabularies too, but with special tokens in an order of their own, found by name, and
+        # ALBERT's is of lower-cased text, which its spiece.model does not say.
         model = os.path.join(path, _JSON)
         return Subwords(model) if os.path.isfile(model) else None
     extra_ids = settings.get("extra_ids")

@@ -9,10 +9,11 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from t2t.data.tokenizer_config import Bytes, SentencePiece
+from t2t.data.tokenizer_config import Bytes, SentencePiece, Subwords
 from t2t.data.tokenizers import ByteTokenizer, SentencePieceTokenizer
 from t2t.errors import UserError
 from t2t.interop import huggingface
+from t2t.interop.huggingface_tokenizer import find
 from t2t.interop.opening import is_published
 from t2t.interop.published import cast, parameters
 from t2t.models.architecture import Architecture
@@ -256,6 +257,19 @@ def test_a_directory_without_weights_says_what_it_holds(tmp_path):
     (tmp_path / "tf_model.h5").write_bytes(b"")
     with pytest.raises(UserError, match="holds no model.safetensors .only tf_model.h5"):
         huggingface.open_directory(str(tmp_path))
+
+
+def test_alberts_vocabulary_is_its_tokenizer_json(tmp_path):
+    """Its spiece.model has no sentinels, and does not lower-case; one that t2t wrote is T5's kind."""
+    config = {"model_type": "albert"}
+    for name in ("spiece.model", "tokenizer.json"):
+        (tmp_path / name).write_text("{}")
+    assert find(str(tmp_path), config) == Subwords(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "tokenizer.json").unlink()
+    assert find(str(tmp_path), config) is None
+    settings = {"tokenizer_class": "T5Tokenizer", "extra_ids": 0}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    assert find(str(tmp_path), config) == SentencePiece(str(tmp_path / "spiece.model"), 0)
 
 
 @pytest.mark.parametrize("extra_ids", [100, 12])
