@@ -170,6 +170,11 @@ def _check_permutation(run) -> None:
             "config.objective: PermutationLM predicts from XLNet's queries, and "
             "config.model.relative_attention is False"
         )
+    if run.objective.both_ways and run.data.order != "streams":
+        raise UserError(
+            "config.objective.both_ways: half of the streams are read from their end, and "
+            f"config.data.order is {run.data.order!r}, not 'streams'"
+        )
     if not run.objective.memory:
         return
     if run.data.order != "streams":

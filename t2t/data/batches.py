@@ -134,6 +134,8 @@ class Samples:
         tokens, starts = self._read(corpus, places, lengths)
         if self.objective.takes_other_text:
             more["other"] = starts[count : 2 * count], lengths[count : 2 * count]
+        if self.objective.both_ways:
+            more["backward"] = self._backward(corpus[:count], examples.number)
         if self.objective.has_stages:
             more["behind"] = starts[2 * count :], lengths[2 * count :], behind[2]
             # Held-out text is always of the last stage.
@@ -150,6 +152,14 @@ class Samples:
             full=self.full,
             **more,
         )
+
+    def _backward(self, corpus: np.ndarray, number: np.ndarray) -> np.ndarray:
+        """Which examples [E] are read from their end."""
+        backward = np.zeros(corpus.shape, bool)
+        for c in np.unique(corpus).tolist():
+            of = np.flatnonzero(corpus == c)
+            backward[of] = self.corpora[c].backward(number[of] & ((1 << CORPUS_BIT) - 1))
+        return backward
 
     def _other_documents(
         self, corpus: np.ndarray, examples: Examples, number: np.ndarray

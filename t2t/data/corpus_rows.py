@@ -33,6 +33,10 @@ class CorpusRows(Protocol):
 
     def locate(self, numbers: np.ndarray) -> Located: ...
 
+    def backward(self, numbers: np.ndarray) -> np.ndarray:
+        """Returns which of the rows are read from their last token to their first: bool [B]."""
+        return np.zeros(numbers.shape, bool)
+
     def describe(self) -> str:
         """How many there are and what they leave out, in words."""
         return f"{self.rows:,} row{'' if self.rows == 1 else 's'} an epoch"
@@ -133,6 +137,35 @@ class Streams(CorpusRows):
         chunk = (lane * in_lane + step) % self.rows
         starts = self.begin + chunk * self.stride
         return _one_each(starts, step // in_lane, numbers, self.length)
+
+
+@dataclass(frozen=True)
+class BothWays(CorpusRows):
+    """Streams of which the second half read the corpus from its end: what the first half read, mirrored.
+
+    forward: the first half of the lanes. Number n is of lane n % lanes, as of Streams.
+    """
+
+    forward: Streams
+
+    @property
+    def rows(self) -> int:
+        return 2 * self.forward.rows
+
+    def _lanes(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns (whether backward, the number that its row has in `forward`)."""
+        half = self.forward.lanes
+        step, lane = np.divmod(numbers, 2 * half)
+        return lane >= half, step * half + lane % half
+
+    def backward(self, numbers: np.ndarray) -> np.ndarray:
+        return self._lanes(numbers)[0]
+
+    def locate(self, numbers: np.ndarray) -> Located:
+        backward, of_forward = self._lanes(numbers)
+        found = self.forward.locate(of_forward)
+        mirrored = self.forward.begin + self.forward.end - found.starts - found.lengths
+        return found._replace(starts=np.where(backward, mirrored, found.starts), number=numbers)
 
 
 @dataclass(frozen=True)

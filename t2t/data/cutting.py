@@ -79,7 +79,15 @@ def rows_of(
                 f"corpus {corpus.name!r}: {end - begin} tokens are fewer than one row of {length} "
                 f"for each of its {lanes} streams; give more text or a smaller batch"
             )
-        return corpus_rows.Streams(begin, end, length, lanes, stride)
+        if not objective.both_ways:
+            return corpus_rows.Streams(begin, end, length, lanes, stride)
+        if lanes % 2:
+            raise UserError(
+                f"corpus {corpus.name!r}: half of its {lanes} rows of a batch are read backwards "
+                "(config.objective.both_ways); give it an even share (config.data.batch_size)"
+            )
+        forward = corpus_rows.Streams(begin, end, length, lanes // 2, stride)
+        return corpus_rows.BothWays(forward)
     return corpus_rows.Shuffled(begin, end, length, seed, corpus.name)
 
 

@@ -63,10 +63,12 @@ def _place(samples, examples, row: int, example: int) -> str:
     """Says where an example stands in its store, and what of a pair was cut."""
     size, target_size = int(examples.lengths[example]), int(examples.target_lengths[example])
     rows = samples.corpora[examples.corpus[row]]
+    number = examples.number[example] % (1 << CORPUS_BIT)
     if not rows.paired:
         begin = int(examples.starts[example])
-        return f"tokens {begin}..{begin + size} of the store"
-    pair = rows.number_of(int(examples.number[example]) % (1 << CORPUS_BIT))
+        way = ", from its end" if rows.backward(number).item() else ""
+        return f"tokens {begin}..{begin + size} of the store{way}"
+    pair = rows.number_of(int(number))
     store = rows.pairs.store
     whole = np.diff(store.offsets[2 * pair : 2 * pair + 3]).tolist()
     cut = [

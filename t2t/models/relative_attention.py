@@ -75,7 +75,7 @@ class RelativeAttention(nnx.Module):
         return KeyValues(*(self._by_head(f(x, dropout_key)) for f in (self.key, self.value)))
 
     def distances(self, sinusoids: jax.Array, dropout_key: jax.Array | None = None) -> jax.Array:
-        """Keys [R, H, D] of distances, from their sinusoids [R, E]."""
+        """Keys [.., R, H, D] of distances, from their sinusoids [.., R, E]."""
         return self._by_head(self.position(sinusoids, dropout_key))
 
     def __call__(
@@ -89,7 +89,7 @@ class RelativeAttention(nnx.Module):
         """x [B, T, E] attends to keys [B, S, H, D]; returns [B, T, E].
 
         distances [R, H, D]: those of distances S, S - 1, ... 1 - L, where the row has L positions,
-        the last L of its S keys.
+        the last L of its S keys; [B, R, H, D] where rows are backward.
         """
         query = self._by_head(self.query(x, dropout_key))
         scale = self.head_dim**-0.5
@@ -101,7 +101,8 @@ class RelativeAttention(nnx.Module):
             kind = wide(query.dtype)
             return jnp.einsum(equation, with_bias(bias), others, preferred_element_type=kind)
 
-        far = scores("bthd,rhd->bhtr", self.position_query, distances)
+        of_far = "bthd,rhd->bhtr" if distances.ndim == 3 else "bthd,brhd->bhtr"
+        far = scores(of_far, self.position_query, distances)
         length = keys.key.shape[1]
         every = look.places is None
         bias = of_all(far, length) if every else of_places(far, look.places, length)
@@ -124,6 +125,14 @@ def sinusoids(keys: int, positions: int, width: int, dtype: str) -> jax.Array:
     frequency = 10000.0 ** (-jnp.arange(0, width, 2, dtype=wide(dtype)) / width)
     angles = distance[:, None] * frequency
     return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=-1).astype(dtype)
+
+
+def mirrored(sinusoids: jax.Array, rows: jax.Array) -> jax.Array:
+    """Sinusoids [R, E] of distances -> [B, R, E], those of the distances the other way round where
+    rows [B] say so: their sines are the negative ones."""
+    half = sinusoids.shape[-1] // 2
+    other = jnp.concatenate([-sinusoids[:, :half], sinusoids[:, half:]], axis=-1)
+    return jnp.where(rows[:, None, None] > 0, other, sinusoids)
 
 
 def of_all(scores: jax.Array, keys: int) -> jax.Array:

@@ -17,7 +17,7 @@ from t2t.models.feed_forward import FeedForward
 from t2t.models.initialization import initializer
 from t2t.models.norms import norm
 from t2t.models.parameters import Constrain, Declare, fan_in_normal
-from t2t.models.relative_attention import Look, RelativeAttention, sinusoids
+from t2t.models.relative_attention import Look, RelativeAttention, mirrored, sinusoids
 from t2t.models.stack import REMAT_POLICIES, unstack
 
 
@@ -55,7 +55,7 @@ class TwoStreamBlock(nnx.Module):
     ) -> tuple[jax.Array, jax.Array | None]:
         """(contents [B, T, E], queries [B, P, E] or None) -> the same.
 
-        looks: of each stream. remembered [B, M, E]: this layer's of the memory. far [R, E]: sinusoids.
+        looks: of each stream. remembered [B, M, E]: this layer's of the memory. far [R, E] or [B, R, E]: sinusoids.
         """
         keys_key, *stream_keys = split_key(dropout_key, 3)
         content = streams[0]
@@ -118,6 +118,8 @@ class TwoStreamStack(nnx.Module):
             ranks [B, T]: a content sees those whose rank is not above its own, a query those below
                 that of its place;
             queried [B, P]: the places of queries;
+            backward [B]: 1 where the row is a text from its last token to its first, whose distances
+                are those of the text as it was written;
             memory: a Memory.
         aux: `read` [layers, B, T, E], what each layer read of the contents.
         """
@@ -134,6 +136,8 @@ class TwoStreamStack(nnx.Module):
         before = 0 if memory is None else memory.filled.shape[1]
         far = sinusoids(before + x.shape[1], x.shape[1], self.width, self.dtype)
         far = dropout(far, self.rate, far_key)
+        if "backward" in side:
+            far = mirrored(far, side["backward"])
 
         graph, state = nnx.split(self.layers)
         keys = None if layers_key is None else jax.random.split(layers_key, self.count)

@@ -209,6 +209,9 @@ class PermutationLM(Traits):
     from another document. Published: length 512, reuse 256, pairs.
     memory: how many tokens before a row each layer remembers, of the first `reuse` of the rows before
     it (0 of them: of all). It needs order='streams', where a row begins behind what is remembered.
+    both_ways: half of the streams read their text from its end, token by token (the released data's
+    `bi_data`); they are cut at the same sentences and predict the same spans as forwards, and held-out
+    text is read forwards. It needs order='streams' too.
     """
 
     length: int = 512
@@ -218,6 +221,7 @@ class PermutationLM(Traits):
     reuse: int = 0
     pairs: bool = False
     memory: int = 0
+    both_ways: bool = False
 
     suits: ClassVar[str] = ENCODER
     takes_marks: ClassVar[bool] = True

@@ -153,4 +153,6 @@ def batch_shapes(cfg: Objective, rows: int, full: bool) -> dict:
         shapes["places"] = shapes["targets"]
         for name in ("ranks", *["types"] * cfg.pairs):
             shapes["encoder"][name] = ints(rows, inputs)
+        if cfg.both_ways:
+            shapes["encoder"]["backward"] = ints(rows)
     return shapes

@@ -4,7 +4,7 @@
     places   where targets stand in the row;  targets  what stands there, unmasked
 
 A batch is as masked_lm's, but nothing is written over: `ranks` [B, L] of the encoder say what a place
-sees. Segment types are 0, 1 and that of a [CLS] that stands last (framing.py).
+sees, and `backward` [B] (with both_ways) which rows are a text from its end. Segment types are 0, 1 and that of a [CLS] that stands last (framing.py).
 """
 
 import numpy as np
@@ -71,12 +71,14 @@ def make_packed_batch(
     draw,
     full: bool = False,
     other: tuple[np.ndarray, np.ndarray] | None = None,
+    backward: np.ndarray | None = None,
 ) -> dict:
     """Draws targets and their order for examples e = tokens[starts[e] : starts[e] + sizes[e]].
 
     Row r [B] takes the next `examples_in_row[r]` of them. vocabulary.marks tell words and sentences.
     other: (starts, sizes) of other documents' text, for pairs. full: every row that has an example
-    has one that fills it, and there are no `segments` and `positions`.
+    has one that fills it, and there are no `segments` and `positions`. backward [E]: which examples
+    are their text from its last token to its first, all of a row or none.
     """
     width, spans = cfg.length, permutation.turns(cfg.length, cfg.one_in)
     bits = draw(_HEAD_DRAWS + 4 * spans + 2 * width)
@@ -86,27 +88,31 @@ def make_packed_batch(
     sizes = np.asarray(sizes, np.int64)
     head = sizes * cfg.reuse // raw_length(cfg)
     marks = np.frombuffer(vocabulary.marks, np.uint8)
+    if backward is None:
+        backward = np.zeros(sizes.shape, bool)
     rows, lengths_, types, added = _assemble(
-        cfg, vocabulary, marks, tokens, starts, sizes, head, head_bits, other
+        cfg, vocabulary, marks, tokens, starts, sizes, head, head_bits, other, backward
     )
     columns = rows.shape[1]
     place = np.arange(columns)
     inside = place < lengths_[:, None]
     maskable = inside & ~added & (marks[rows] & SPECIAL == 0)
     begins = maskable & (marks[rows] & BEGINS_WORD > 0)
+    # Spans begin with words: they are drawn in the text as it was written.
+    mirror = _mirrored(backward, head, lengths_, columns)
+    turned = [np.take_along_axis(each, mirror, axis=1) for each in (begins, maskable)]
 
     most = lengths(cfg)[1]
     budget = _budget(cfg, lengths_)
     of_tail = budget * (lengths_ - head) // np.maximum(lengths_, 1)
     none, singles = np.zeros_like(head), single_bits[:, :columns]
     law = cfg.longest, cfg.one_in
-    chosen = permutation.choose(
-        begins, maskable, head, lengths_, of_tail, *law, (*span_bits[:2], singles)
-    )
+    chosen = permutation.choose(*turned, head, lengths_, of_tail, *law, (*span_bits[:2], singles))
     if cfg.reuse:
         chosen |= permutation.choose(
-            begins, maskable, none, head, budget - of_tail, *law, (*span_bits[2:], singles)
+            *turned, none, head, budget - of_tail, *law, (*span_bits[2:], singles)
         )
+    chosen = np.take_along_axis(chosen, mirror, axis=1)
     part = ((place >= head[:, None]) & (cfg.reuse > 0)).astype(np.int64)
     ranks = permutation.ranks(chosen | added, part, order_bits[:, :columns])
 
@@ -119,6 +125,9 @@ def make_packed_batch(
     }
     if types is not None:
         encoder["types"] = side.lay(types[inside], 0)
+    if cfg.both_ways:
+        of_row = np.minimum(np.cumsum(examples_in_row), max(len(sizes), 1)) - 1
+        encoder["backward"] = backward[of_row].astype(np.int32)
     if not full:
         encoder |= side.segments_and_positions()
     return {
@@ -129,21 +138,50 @@ def make_packed_batch(
     }
 
 
-def _assemble(cfg, vocabulary, marks, tokens, starts, sizes, head, bits, other):
+def _mirrored(
+    backward: np.ndarray, head: np.ndarray, lengths_: np.ndarray, columns: int
+) -> np.ndarray:
+    """Returns where each place stands when both parts of the backward rows are turned: [E, W]."""
+    place = np.arange(columns)
+    part = head[:, None], lengths_[:, None]
+    turned = np.where(place < part[0], part[0] - 1 - place, part[0] + part[1] - 1 - place)
+    return np.where(backward[:, None] & (place < part[1]), turned, place)
+
+
+def _from_end(
+    tokens: np.ndarray, starts: np.ndarray, sizes: np.ndarray, width: int, backward: np.ndarray
+) -> np.ndarray:
+    """Returns tokens[starts : starts + sizes] as rows [E, width], the backward ones turned; behind a
+    row's end stands anything."""
+    column = np.arange(width)
+    turned = (starts + sizes - 1)[:, None] - column
+    place = np.where(backward[:, None], turned, starts[:, None] + column)
+    return tokens.take(np.maximum(place, 0), mode="clip").astype(np.int32)
+
+
+def _assemble(cfg, vocabulary, marks, tokens, starts, sizes, head, bits, other, backward):
     """Returns rows int32 [E, W] with special tokens, lengths [E], types [E, W] or None, added [E, W].
 
     added: which tokens are [SEP] or [CLS] put there.
     """
     width = int(sizes.max(initial=0))
     column = np.arange(width)
-    text = tokens.take(starts[:, None] + column, mode="clip").astype(np.int32)
+    text = _from_end(tokens, starts, sizes, width, backward)
     if not cfg.pairs:
         return text, sizes, None, np.zeros(text.shape, bool)
-    tail = tokens.take((starts + head)[:, None] + column, mode="clip")
-    begins = sentence_pairs.sentence_begins(tail, sizes - head, marks, vocabulary.eos_id)
+    # Behind the head, which of a backward row is the end of the text.
+    rest = sizes - head
+    at = np.where(backward, starts, starts + head)
+    tail = _from_end(tokens, at, rest, width, backward)
+    plain = _from_end(tokens, at, rest, width, np.zeros_like(backward))
+    begins = sentence_pairs.sentence_begins(plain, rest, marks, vocabulary.eos_id)
+    # What begins with token i of the text ends, from its end, before token size - i.
+    ends = np.where(backward[:, None], rest[:, None] - column, column)
+    begins = np.take_along_axis(begins, np.clip(ends, 0, width - 1), axis=1) & (ends > 0)
     other_sizes = np.minimum(other[1], width)
-    both = np.concatenate([tail, tokens.take(other[0][:, None] + column, mode="clip")], axis=1)
-    parts = sentence_pairs.next_sentence(begins, sizes - head, bits, width, other_sizes)
+    foreign = _from_end(tokens, other[0], other_sizes, width, backward)
+    both = np.concatenate([tail, foreign], axis=1)
+    parts = sentence_pairs.next_sentence(begins, rest, bits, width, other_sizes)
     place = np.arange(width + _added(cfg))
     # Where the first segment, the second, and their [SEP]s end.
     first_end = (head + parts.first_size)[:, None]

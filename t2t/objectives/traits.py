@@ -20,6 +20,8 @@ class Traits:
     shows_places: ClassVar[bool] = False
     # How many tokens before its own a row remembers.
     memory: ClassVar[int] = 0
+    # Half of the streams are read from their end.
+    both_ways: ClassVar[bool] = False
 
     @property
     def takes_token_marks(self) -> bool:

@@ -13,7 +13,7 @@ from t2t.data.source_config import Prepared
 from t2t.data.vocabulary import Vocabulary
 from t2t.errors import UserError
 from t2t.objectives import span_corruption as sc
-from t2t.objectives.config import SpanCorruption
+from t2t.objectives.config import PermutationLM, SpanCorruption
 
 VOCABULARY = Vocabulary(size=60000, sentinels=tuple(range(59999, 59899, -1)), fingerprint="v")
 OBJECTIVE = SpanCorruption(inputs_length=64)
@@ -339,6 +339,33 @@ def test_unimax_divides_the_tokens_of_the_run():
     samples = batches.training_samples(data, stores, OBJECTIVE, VOCABULARY, 0)
     corpus = samples.examples(np.arange(4000)).corpus
     np.testing.assert_allclose(np.bincount(corpus) / 4000, [0.25, 0.75], atol=1e-3)
+
+
+def test_half_of_the_streams_are_read_from_their_end():
+    facts = dataclasses.replace(VOCABULARY, marks=bytes([1]) * VOCABULARY.size)
+    objective = PermutationLM(20, reuse=8, both_ways=True)
+    store = MemoryStore([97] * 10, "s")  # token i is i + 3
+    samples = batches.training_samples(
+        data_of(order="streams", batch_size=6), [store], objective, facts, 0
+    )
+    assert samples.batch_at(5)["encoder"]["backward"].tolist() == [0, 0, 0, 1, 1, 1]
+    read = [samples.batch_at(step)["encoder"]["tokens"] - 3 for step in range(120)]
+    for before, after in zip(read, read[1:], strict=False):
+        for lane in range(6):
+            way = -1 if lane >= 3 else 1
+            assert (np.diff(after[lane]) == way).all()
+            # A row begins where the row before it has been remembered, but at the corpus's end.
+            if abs(after[lane, 0] - before[lane, 0]) < 500:
+                assert after[lane, 0] == before[lane, 8]
+    # A lane of the second half is one of the first in a mirror, and both pass over everything.
+    for rows in read:
+        np.testing.assert_array_equal(rows[3:], 969 - rows[:3])
+    seen = np.unique(np.concatenate(read)[3::6])
+    assert len(seen) > 0.97 * 970
+    with pytest.raises(UserError, match="half of its 5 rows of a batch are read backwards"):
+        batches.training_samples(
+            data_of(order="streams", batch_size=5), [store], objective, facts, 0
+        )
 
 
 CORPUS = Corpus("c", Prepared("x"))

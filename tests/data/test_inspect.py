@@ -1,5 +1,6 @@
 """A batch as text shows what the batch holds."""
 
+import dataclasses
 import re
 
 import numpy as np
@@ -10,7 +11,7 @@ from t2t.data.config import Corpus, Data, Mixture
 from t2t.data.inspect import inspect_lines
 from t2t.data.source_config import Prepared
 from t2t.data.tokenizers import ByteTokenizer
-from t2t.objectives.config import SpanCorruption
+from t2t.objectives.config import PermutationLM, SpanCorruption
 
 TOKENIZER = ByteTokenizer(extra_ids=100)
 TEXT = [f"This is document {i}, of some words. " * (1 + i % 3) for i in range(60)]
@@ -91,3 +92,16 @@ def test_empty_rows_of_a_last_batch():
     )["held"]
     lines = inspect_lines(held, TOKENIZER, held.batches - 1, rows=7)
     assert any("0 examples" in line for line in lines)
+
+
+def test_rows_read_from_their_end_are_told():
+    data = Data(Mixture((Corpus("letters", Prepared("x")),)), order="streams", batch_size=4)
+    marked = dataclasses.replace(TOKENIZER.vocabulary, marks=bytes([1]) * TOKENIZER.vocabulary.size)
+    samples = batches.training_samples(
+        data, [TextStore()], PermutationLM(32, both_ways=True), marked, 4
+    )
+    lines = inspect_lines(samples, TOKENIZER, 0)
+    places = [line for line in lines if "of the store" in line]
+    assert [line.endswith(", from its end") for line in places] == [False, False, True, True]
+    shown = [line.split(": ", 1)[1] for line in lines if line.startswith("    inputs (")]
+    assert shown[0].startswith("This is document 0") and "tnemucod" in shown[2]

@@ -117,6 +117,21 @@ def test_queries_over_a_memory_equal_the_numpy_transformer():
         assert apart(read[0], params["token_embedding"]["table"][side["tokens"]]) < 1e-15
 
 
+def test_a_backward_row_is_the_row_in_a_mirror():
+    """The same text from its end, and told so, has the same states at the same tokens."""
+    side, queried, _, _ = rows()
+    side["segments"] = np.ones_like(side["segments"])
+    turned = {name: part[:, ::-1] for name, part in side.items()}
+    with jax.enable_x64(True):
+        _, params = oracle.moved(ARCH)
+        plain, read = ours(ARCH, params, side, queried=queried)
+        told = {"queried": LENGTH - 1 - queried, "backward": np.array([1, 0, 1], np.int32)}
+        logits, others = ours(ARCH, params, turned, **told)
+        assert apart(logits[::2], plain[::2]) < 1e-12
+        assert apart(others[:, ::2, ::-1], read[:, ::2]) < 1e-12
+        assert apart(logits[1], plain[1]) > 1e-3  # which is not told
+
+
 @pytest.mark.slow
 def test_contents_alone_equal_the_numpy_transformer_scanned_and_recomputed():
     reference = oracle.load()

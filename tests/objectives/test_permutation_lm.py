@@ -24,13 +24,22 @@ def text(shared_data):
     return facts, np.concatenate(documents)
 
 
-def make(cfg, facts, tokens, starts, sizes, in_row=None, other=None, full=False):
+def make(cfg, facts, tokens, starts, sizes, in_row=None, other=None, full=False, backward=None):
     cfg.check("objective")
     in_row = np.ones(len(starts), np.int64) if in_row is None else np.asarray(in_row)
     draw = functools.partial(random_bits, 7, "test", np.arange(len(starts)))
     more = [] if other is None else [other]
     return permutation_lm.make_packed_batch(
-        cfg, facts, tokens, np.asarray(starts), np.asarray(sizes), in_row, draw, full, *more
+        cfg,
+        facts,
+        tokens,
+        np.asarray(starts),
+        np.asarray(sizes),
+        in_row,
+        draw,
+        full,
+        *more,
+        backward=backward,
     )
 
 
@@ -67,14 +76,16 @@ def slow_targets(cfg, ids, usable, marks, first, last, budget, lengths, places, 
     return found | set(others[: budget - len(found)])
 
 
-def slow(cfg, facts, tokens, other, number):
-    """One example: (ids, types, what each place sees: bool [W, W] of contents, {target: token})."""
+def slow(cfg, facts, tokens, other, number, backward=False):
+    """One example, from its last token to its first where `backward`: (ids, types, what each place sees: bool [W, W] of contents, {target: token})."""
     spans, width = permutation.turns(cfg.length, cfg.one_in), cfg.length
     (bits,) = random_bits(7, "test", np.array([number]), 2 + 4 * spans + 2 * width)
     head_bits, bits = bits[:2], bits[2:]
     four = bits[: 4 * spans].reshape(4, spans)
     singles, order = bits[4 * spans :].reshape(2, width)
     tokens, marks = list(map(int, tokens)), facts.marks
+    turn = -1 if backward else 1
+    tokens, other = tokens[::turn], list(map(int, other))[::turn]
     head = len(tokens) * cfg.reuse // permutation_lm.raw_length(cfg)
     ids, types, added = tokens, None, set()
     if cfg.pairs:
@@ -82,23 +93,28 @@ def slow(cfg, facts, tokens, other, number):
         cuts = [
             i
             for i in range(1, len(rest))
-            if rest[i - 1] == SEP
-            or (marks[rest[i - 1]] & ENDS_SENTENCE and marks[rest[i]] & BEGINS_WORD)
+            for before, behind in [(rest[i - 1], rest[i])[::turn]]
+            if before == SEP or (marks[before] & ENDS_SENTENCE and marks[behind] & BEGINS_WORD)
         ]
         at = cuts[pick(head_bits[0], len(cuts))] if cuts else len(rest) // 2
         a, b = rest[:at], rest[at:]
         if share(head_bits[1]) >= 0.5 and len(other):
-            b = list(map(int, other[: len(b)]))
+            b = other[: len(b)]
         ids = [*tokens[:head], *a, SEP, *b, SEP, CLS]
         types = [0] * (head + len(a) + 1) + [1] * (len(b) + 1) + [2]
         added = {head + len(a), len(ids) - 2, len(ids) - 1}
     usable = {i for i in range(len(ids)) if i not in added and not marks[ids[i]] & SPECIAL}
     budget = min(max(1, round(len(ids) / cfg.one_in)), permutation_lm.lengths(cfg)[1])
     of_tail = budget * (len(ids) - head) // len(ids)
-    draws = ids, usable, marks
+    # Spans are drawn from the text as it was written, each part for itself.
+    written = ids[:head][::turn] + ids[head:][::turn]
+    at = list(range(head))[::turn] + list(range(head, len(ids)))[::turn]
+    draws = written, {i for i in range(len(ids)) if at[i] in usable}, marks
     targets = slow_targets(cfg, *draws, head, len(ids), of_tail, four[0], four[1], singles)
     if cfg.reuse:
         targets |= slow_targets(cfg, *draws, 0, head, budget - of_tail, four[2], four[3], singles)
+
+    targets = {at[i] for i in targets}
 
     def part(i):
         return i >= head
@@ -133,6 +149,8 @@ SETTINGS = [
     PermutationLM(64, one_in=4, longest=1, predictions=14),
     PermutationLM(64, reuse=24),
     PermutationLM(64, reuse=32, pairs=True),
+    PermutationLM(64, both_ways=True),
+    PermutationLM(64, reuse=32, pairs=True, both_ways=True),
 ]
 
 
@@ -143,18 +161,24 @@ def test_equals_a_slow_readable_one_packed_and_not(cfg, text):
     most = permutation_lm.raw_length(cfg)
     sizes = rng.integers(8, 25, 48)
     sizes[::3] = most
+    backward = rng.integers(0, 2, 48) > 0 if cfg.both_ways else None
     starts = rng.integers(0, len(tokens) - 2 * most, 48)
     other = rng.integers(0, len(tokens) - most, 48), np.minimum(rng.integers(1, most, 48), sizes)
     expected = []
     for e in range(48):
         more = tokens[other[0][e] : other[0][e] + other[1][e]] if cfg.pairs else ()
-        expected.append(slow(cfg, facts, tokens[starts[e] : starts[e] + sizes[e]], more, e))
+        one = tokens[starts[e] : starts[e] + sizes[e]]
+        expected.append(slow(cfg, facts, one, more, e, cfg.both_ways and backward[e]))
     other = other if cfg.pairs else None
-    alone = make(cfg, facts, tokens, starts, sizes, other=other)
+    alone = make(cfg, facts, tokens, starts, sizes, other=other, backward=backward)
+    if cfg.both_ways:
+        np.testing.assert_array_equal(alone["encoder"].pop("backward"), backward)
     assert examples_of(alone, [1] * 48) == expected
+    if cfg.both_ways:  # is not for packed rows
+        return
     # One full example in a row, then two short ones: the very same examples.
     in_row = [1, 2] * 16
-    packed = make(cfg, facts, tokens, starts, sizes, in_row, other=other)
+    packed = make(cfg, facts, tokens, starts, sizes, in_row, other=other, backward=backward)
     assert examples_of(packed, in_row) == expected
 
 

@@ -94,7 +94,7 @@ RUNS = {
         WORDPIECE,
         "shuffled",
     ),
-    "xlnet": (PermutationLM(64, memory=32), XLNET, WORDPIECE, "streams"),
+    "xlnet": (PermutationLM(64, memory=32, both_ways=True), XLNET, WORDPIECE, "streams"),
     "gpt_bytes": (CausalLM(64), DECODER, Bytes(), "shuffled"),
 }
 

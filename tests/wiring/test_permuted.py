@@ -84,6 +84,13 @@ def streams(data, **changes):
             lambda r: {"data": dataclasses.replace(r.data, order="shuffled")},
             "needs config.data.order",
         ),
+        (
+            lambda r: {
+                "data": dataclasses.replace(r.data, order="packed"),
+                "objective": dataclasses.replace(r.objective, memory=0, both_ways=True),
+            },
+            "both_ways: half of the streams are read from their end",
+        ),
         (lambda r: {"data": streams(r.data, evaluation_batch_size=4)}, "evaluation_batch_size: 4"),
         (lambda r: {"model": tiny.get_config("x").model}, "PermutationLM is for an encoder alone"),
         (
