@@ -41,11 +41,16 @@ def submission(job: Job) -> Submission:
             )
         case Gke() | Kubernetes():
             kind = "jobset" if isinstance(where, Gke) else "job,service"
+            # One pod's log: kubectl follows at most five at a time, and a job may have hundreds.
+            labels = {"app": job.name, "batch.kubernetes.io/job-completion-index": "0"}
+            if isinstance(where, Gke):
+                labels["jobset.sigs.k8s.io/job-index"] = "0"  # the first slice
+            first = ",".join(f"{label}={value}" for label, value in labels.items())
             return Submission(
                 ["kubectl", "apply", "-f", "-"],
                 kubernetes.manifest(job),
                 f"kubectl delete {kind} {job.name} -n {where.namespace}",
-                f"kubectl logs -f -l app={job.name} -n {where.namespace} --prefix",
+                f"kubectl logs -f -l {first} -n {where.namespace} --tail=100",
             )
         case Slurm():
             return Submission(

@@ -54,6 +54,8 @@ def topology_devices(wanted: topology.Topology) -> list:
         else:
             if wanted.slices > 1:
                 options["num_slices"] = wanted.slices
+            if wanted.one_chip:
+                options["chips_per_host_bounds"] = (1, 1, 1)
             found = topologies.get_topology_desc(
                 platform="tpu", topology_name=f"{generation.name}:{shape}", **options
             )

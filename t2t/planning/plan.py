@@ -124,9 +124,7 @@ def warnings(report: dict) -> list[str]:
         found.append(f"{name} stands whole on every device ({_bytes(size)})")
     logits = report.get("logits")
     if logits and logits["whole"] and logits["bytes"] > logits["allowed"]:
-        found.append(
-            f"float32 logits stand whole in memory ({_bytes(logits['bytes'])} a device)"
-        )
+        found.append(f"float32 logits stand whole in memory ({_bytes(logits['bytes'])} a device)")
     return found
 
 

@@ -121,7 +121,9 @@ def guess(run, wanted: Topology) -> Guess:
     passed = rows * (model.encoder_layers * inputs + model.decoder_layers * targets) / mesh.context
     tokens = rows * longest / mesh.context
     # Tensor splits the length of what it does not split the width of.
-    width = 2 * (model.d_model + 2 * model.d_ff + attention) / mesh.tensor  # bytes a token and layer
+    width = (
+        2 * (model.d_model + 2 * model.d_ff + attention) / mesh.tensor
+    )  # bytes a token and layer
     scores = 4 * tokens * model.heads / mesh.tensor * longest
     kept = {
         "none": 1.5 * width * passed + max(model.encoder_layers, 1) * 2.5 * scores,

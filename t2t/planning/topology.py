@@ -50,6 +50,7 @@ GENERATIONS = {
     )
 }
 _HOST = {"v5e": (2, 2), "v6e": (2, 2)}  # chips of a host; all others 2x2x1
+_ONE_CHIP = (1, 1)  # of these two there are machines with a single chip, too
 _LONGEST = {"v5e": 16, "v6e": 16}  # a longer side aborts the compiler
 GPUS_OF_A_HOST = 8
 
@@ -65,6 +66,11 @@ class Topology:
     @property
     def devices(self) -> int:
         return math.prod(self.shape) * self.generation.cores * self.slices
+
+    @property
+    def one_chip(self) -> bool:
+        """Whether it is of machines with a single chip."""
+        return self.shape == _ONE_CHIP
 
     @property
     def name(self) -> str:
@@ -105,9 +111,10 @@ def parse(text: str, slices: int = 1) -> Topology:
 
 def _check_torus(text: str, generation: Generation, shape: tuple[int, ...]) -> None:
     host = _HOST.get(generation.name, (2, 2, 1))
-    if any(size % chips for size, chips in zip(shape, host, strict=True)):
+    if any(s % chips for s, chips in zip(shape, host, strict=True)) and shape != _ONE_CHIP:
         raise UserError(
             f"--topology={text}: a host has {'x'.join(map(str, host))} chips, which must divide it"
+            + (f"; or take {generation.name}:1x1" if len(shape) == len(_ONE_CHIP) else "")
         )
     longest = _LONGEST.get(generation.name)
     if longest and max(shape) > longest:

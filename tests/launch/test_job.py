@@ -10,12 +10,15 @@ import time
 
 import pytest
 
+from t2t import run as runs
 from t2t.cli import main, parse
 from t2t.errors import UserError
 from t2t.launch import job as jobs
+from t2t.launch.submission import submission
 from tests.launch.some_jobs import TRAIN, gke, job, tpu
 
 REPOSITORY = pathlib.Path(__file__).parent.parent.parent
+SHIPPED = sorted((REPOSITORY / "launch").glob("*.toml"))
 
 
 def test_what_a_host_runs_is_a_command_of_t2t():
@@ -31,14 +34,56 @@ def test_what_a_host_runs_is_a_command_of_t2t():
 
 
 def test_every_job_that_is_shipped_is_sound(capsys):
-    files = sorted((REPOSITORY / "launch").glob("*.toml"))
-    assert {type(jobs.read_job(str(f)).where) for f in files} == set(jobs.Where.__args__)
-    for file in files:
+    assert {type(jobs.read_job(str(f)).where) for f in SHIPPED} == set(jobs.Where.__args__)
+    for file in SHIPPED:
         assert main(["launch", str(file), "--dry-run"]) == 0
         said = capsys.readouterr().out
         assert "# stop it: " in said
-        command, *_ = parse(list(jobs.read_job(str(file)).command))
-        assert command.__name__ == "t2t.commands.train"
+
+
+# Where all hosts of each kind of job find files.
+SHARED = {
+    jobs.TpuVm: "gs://BUCKET/",
+    jobs.Gke: "gs://BUCKET/",
+    jobs.Kubernetes: "/data/",
+    jobs.Slurm: "/shared/",
+}
+
+
+@pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
+def test_the_run_of_every_job_that_is_shipped_fits_its_machines_and_finds_its_files(file):
+    found = jobs.read_job(str(file))
+    command, options, overrides = parse(list(found.command))
+    assert command.__name__ == "t2t.commands.train"
+    run = runs.load(options.config, overrides)
+    match found.where:
+        case jobs.Local():
+            devices = found.where.processes  # of a CPU each
+        case jobs.TpuVm() | jobs.Gke():
+            devices = jobs.tpu(found.where).devices
+            assert run.mesh.replica == found.where.slices
+        case _:
+            devices = jobs.chips(found.where)
+    runs.check_devices(run, devices)
+    if isinstance(found.where, jobs.Local):
+        return
+    assert run.model.d_model % (128 * run.mesh.fsdp) == 0  # see configs/t5_1_1_pods.py
+    paths = [options.workdir, run.tokenizer.path]
+    for _, corpora in runs.all_corpora(run):
+        paths += [path for corpus in corpora for path in corpus.source.paths]
+    assert len(paths) >= 4
+    assert all(path.startswith(SHARED[type(found.where)]) for path in paths), paths
+
+
+def test_the_log_is_that_of_one_pod_however_many_there_are():
+    """kubectl follows at most five at once; the labels are what the controllers give a pod."""
+    nodes = jobs.Kubernetes(16, "t2t", namespace="research")
+    for where, labels in (
+        (gke(slices=2), "app=t5,{index},jobset.sigs.k8s.io/job-index=0 -n default"),
+        (nodes, "app=t5,{index} -n research"),
+    ):
+        index = "batch.kubernetes.io/job-completion-index=0"
+        assert f" -l {labels.format(index=index)} " in submission(job(where)).logs
 
 
 def test_dry_run_prints_exactly_what_is_submitted(tmp_path, pretend, capsys):

@@ -145,6 +145,7 @@ def checked(text: str) -> list[dict]:
     [
         (gke(), 4, 4, "tpu-v5-lite-podslice", "4x4"),
         (gke(topology="v5e:2x4"), 1, 8, "tpu-v5-lite-podslice", "2x4"),
+        (gke(topology="v6e:1x1"), 1, 1, "tpu-v6e-slice", "1x1"),
         (gke(topology="v4:2x2x4"), 4, 4, "tpu-v4-podslice", "2x2x4"),
         (gke(topology="v5p:4x4x8", slices=2), 32, 4, "tpu-v5p-slice", "4x4x8"),
         (gke(topology="v6e:16x16"), 64, 4, "tpu-v6e-slice", "16x16"),

@@ -45,6 +45,7 @@ def test_scripts_are_clean(where, tmp_path):
     ("topology", "name"),
     [
         ("v5e:4x4", "v5litepod-16"),
+        ("v5e:1x1", "v5litepod-1"),
         ("v4:2x2x4", "v4-32"),
         ("v5p:4x4x8", "v5p-256"),
         ("v6e:16x16", "v6e-256"),

@@ -96,6 +96,15 @@ def test_an_unknown_flag_is_one_line_at_plan_time(tmp_path, cache, capsys):
     assert "config.training.compiler_flags" in error and "'xla_tpu_no_such'" in error
 
 
+@pytest.mark.parametrize("kind", ["v5e", "v6e"])
+def test_a_single_chip_is_planned(kind, tmp_path, cache):
+    text = write_text(tmp_path)
+    report = planned(
+        tmp_path, f"--config=tests/tiny.py:{text}", f"--topology={kind}:1x1", "--quick"
+    )
+    assert report["fits"] and report["devices"] == 1 and not report["collectives"]
+
+
 def test_arguments_are_the_shards_and_weights_are_gathered(tmp_path, cache):
     """A wide two-layer model, fully sharded: every kernel arrives by an all-gather, none whole."""
     text = write_text(tmp_path)
