@@ -2,7 +2,7 @@
 
     python -m benchmarks.plans [NAME ...]    compiles what is named, or all that is not known yet
 
-Needs `pip install 't2t[tpu]'`, and for the H100 rows jax's CUDA plugin in an environment of its own
+Needs `pip install -e '.[tpu]'`, and for the H100 rows jax's CUDA plugin in an environment of its own
 (both compile without the hardware). Each plan is minutes of two cores; what is done stands in
 plans.json and is not compiled again (--again: all named are), so it may be stopped at any time.
 """

@@ -1,4 +1,5 @@
-"""The two ways a command ends badly, what others raise put as one of them, and the nearest-name hint."""
+"""The two ways a command ends badly, what others raise put as one of them, and the hints that lines end
+with."""
 
 import difflib
 import sys
@@ -26,6 +27,11 @@ def nearest(name: str, candidates: Iterable[str]) -> str:
     """Returns `" (did you mean 'x'?)"` for the candidate closest to `name`, or an empty string."""
     close = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.5)
     return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def install_extra(name: str) -> str:
+    """Returns how to install an optional part of t2t; t2t is in no registry."""
+    return f"install the extra: pip install -e '.[{name}]' in t2t's clone"
 
 
 def explained(error: BaseException) -> tuple[str, int] | None:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from t2t.errors import Failure, UserError, nearest
+from t2t.errors import Failure, UserError, install_extra, nearest
 
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
 _GLOB = frozenset("*?[")
@@ -43,7 +43,7 @@ def _filesystem(url: str):
         return fsspec.core.url_to_fs(url)
     except ImportError as error:
         extra = _EXTRAS.get(scheme)
-        fix = f"pip install 't2t[{extra}]'" if extra else str(error)
+        fix = install_extra(extra) if extra else str(error)
         raise UserError(
             f"{url}: reading {scheme}:// needs a package that is absent; {fix}"
         ) from error

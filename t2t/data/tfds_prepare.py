@@ -7,7 +7,7 @@ it, datasets whose builders do not need it are prepared all the same.
 import argparse
 import sys
 
-from t2t.errors import Failure, UserError
+from t2t.errors import Failure, UserError, install_extra
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -41,7 +41,7 @@ def prepare(name: str, data_dir: str = "") -> str:
     except Exception as error:
         if _wants_tensorflow(error):
             raise UserError(
-                f"{name}: preparing it needs TensorFlow, which is absent; pip install 't2t[tf]'"
+                f"{name}: preparing it needs TensorFlow, which is absent; {install_extra('tf')}"
             ) from error
         text = " ".join(str(error).split())[:300]
         raise Failure(f"{name}: cannot be prepared: {type(error).__name__}: {text}") from error
@@ -59,7 +59,7 @@ def _builder(name: str, folder: str):
         if not _has_tensorflow():
             raise UserError(
                 f"{name}: unknown to TFDS, or its builder needs TensorFlow, which is absent; "
-                "pip install 't2t[tf]'"
+                f"{install_extra('tf')}"
             ) from error
         raise UserError(f"{name}: unknown to TFDS") from error
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from t2t.data import files, record_files
 from t2t.data.source_config import Tfds
-from t2t.errors import UserError, nearest
+from t2t.errors import UserError, install_extra, nearest
 
 _FORMATS = ("array_record", "tfrecord")
 _NAME = re.compile(r"(?P<name>\w+)(/(?P<config>[\w.+=-]+))?(:(?P<version>\d+\.\d+\.\d+))?$")
@@ -79,7 +79,7 @@ def _command(source: Tfds) -> str:
     where = f" --data_dir={source.data_dir}" if source.data_dir else ""
     return (
         f"prepare it with: python -m t2t.data.tfds_prepare {source.name}{where} "
-        "(most datasets need pip install 't2t[tf]')"
+        f"(most datasets need TensorFlow; {install_extra('tf')})"
     )
 
 

@@ -13,7 +13,7 @@ import time
 import jax
 
 from t2t import schema
-from t2t.errors import Failure, UserError
+from t2t.errors import Failure, UserError, install_extra
 from t2t.models.partition import join
 from t2t.monitoring import flops
 from t2t.monitoring.model_table import parameter_count, path_name
@@ -65,7 +65,7 @@ def topology_devices(wanted: topology.Topology) -> list:
         if "libtpu" in text or "plugin" in text.lower() or "platform" in text.lower():
             raise UserError(
                 f"--topology: the compiler for {generation.name} is not installed; "
-                f"pip install 't2t[{extra}]' ({text[:120]})"
+                f"{install_extra(extra)} ({text[:120]})"
             ) from None
         raise UserError(f"--topology: {wanted.name}: {text[:200]}") from None
     return list(found.devices)

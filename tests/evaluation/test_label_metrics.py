@@ -134,7 +134,8 @@ def test_a_missing_package_is_asked_for_in_one_line(monkeypatch):
     with pytest.raises(UserError) as caught:
         metric("bleu", "wmt14_ende")
     assert str(caught.value) == (
-        "wmt14_ende: the metric bleu needs the package sacrebleu; pip install 't2t[eval]'"
+        "wmt14_ende: the metric bleu needs the package sacrebleu; "
+        "install the extra: pip install -e '.[eval]' in t2t's clone"
     )
     metric("f1", "test")
 

@@ -4,7 +4,7 @@ import fnmatch
 import importlib.util
 from collections.abc import Iterable
 
-from t2t.errors import UserError, nearest
+from t2t.errors import UserError, install_extra, nearest
 from t2t.evaluation.metrics import (
     accuracy,
     bleu,
@@ -55,7 +55,7 @@ def metric(name: str, where: str) -> Metric:
     absent = [one for one in METRICS[name].packages if not importlib.util.find_spec(one)]
     if absent:
         raise UserError(
-            f"{where}: the metric {name} needs the package {absent[0]}; pip install 't2t[eval]'"
+            f"{where}: the metric {name} needs the package {absent[0]}; {install_extra('eval')}"
         )
     return METRICS[name]
 
