@@ -3,11 +3,12 @@
 Inside every pod is the same supervisor as anywhere: it restarts its process with the others', so a
 fault costs seconds and no pod. The controller acts where a pod is lost (it makes another, and the
 others wait for it), and where the supervisor gives up. Exit code 2, what the user must mend, ends
-the job for good.
+the job for good. A supervisor that hangs itself is found by its heartbeat, and its pod made anew.
 """
 
 import yaml
 
+from t2t.launch import heartbeat
 from t2t.launch.job import Gke, Job, Kubernetes, tpu
 from t2t.parallel.hosts import COORDINATOR, PORT, PROCESSES
 
@@ -22,6 +23,9 @@ _HOST_CHIPS = 4
 _ONE_HOST = {"v5e": 8, "v6e": 8}  # chips up to which a slice is one machine
 _GRACE_SECONDS = 120  # for the last save; what is taken away at a spot price gets 30 at most
 _MEGASCALE_PORT = 8080
+_HEARTBEAT = "/dev/shm/t2t-heartbeat"
+_OLDEST_BEAT_SECONDS = 300
+_PROBE = {"initialDelaySeconds": 120, "periodSeconds": 60, "timeoutSeconds": 30}
 
 
 def manifest(job: Job) -> str:
@@ -166,14 +170,20 @@ def _pod(job: Job, devices: dict[str, int], address: dict[str, str]) -> dict:
     if isinstance(where, Kubernetes) and where.claim:
         mounts.append({"name": "data", "mountPath": "/data"})
         volumes.append({"name": "data", "persistentVolumeClaim": {"claimName": where.claim}})
+    variables = {**job.variables, **address, heartbeat.VARIABLE: _HEARTBEAT}
     container = {
         "name": "t2t",
         "image": where.image,
         "args": job.supervised,
-        "env": [{"name": k, "value": v} for k, v in {**job.variables, **address}.items()],
+        "env": [{"name": k, "value": v} for k, v in variables.items()],
         "ports": [{"containerPort": PORT}, {"containerPort": PORT + 1}],
         "resources": {"requests": dict(devices), "limits": dict(devices)},
         "volumeMounts": mounts,
+        # Restarts nothing by itself (restartPolicy): the pod fails, and the controller acts.
+        "livenessProbe": {
+            "exec": {"command": heartbeat.probe(_HEARTBEAT, _OLDEST_BEAT_SECONDS)},
+            **_PROBE,
+        },
     }
     pod = {
         "restartPolicy": "Never",

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import math
 import os
 import queue
 import signal
@@ -14,6 +15,7 @@ import threading
 import time
 from collections.abc import Sequence
 
+from t2t.launch import heartbeat
 from t2t.parallel.gang import OUTCOME
 from t2t.parallel.hosts import COORDINATOR, PROCESS, PROCESSES
 
@@ -119,10 +121,16 @@ def wait_for_all(
     endings: list[Ending] = []
     first = deadline = None
     while len(endings) < count:
-        found = processes.next_ending(1e6 if deadline is None else deadline - time.monotonic())
+        heartbeat.beat()
+        left = math.inf if deadline is None else deadline - time.monotonic()
+        found = processes.next_ending(min(left, heartbeat.SECONDS))
         if found is None:
-            left = sorted(set(range(count)) - {e.process for e in endings})
-            say(f"process {', '.join(map(str, left))} did not leave in {grace_seconds:g} s: killed")
+            if left > heartbeat.SECONDS:
+                continue
+            there = sorted(set(range(count)) - {e.process for e in endings})
+            say(
+                f"process {', '.join(map(str, there))} did not leave in {grace_seconds:g} s: killed"
+            )
             processes.kill()
             deadline = time.monotonic() + 60
             continue

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from t2t.data import files
 from t2t.errors import Interrupted, UserError
+from t2t.launch import heartbeat
 from t2t.launch.local import T2T, Ending, Processes, wait_for_all
 
 _HANGS = ("hang", "missing")
@@ -49,7 +50,8 @@ def supervise(
 ) -> int:
     """Runs a command in `processes` processes until it is done; returns the exit code.
 
-    SIGTERM and Ctrl-C are handed on, and what then ends is not started again (exit code 75).
+    SIGTERM and Ctrl-C are handed on, and what then ends is not started again (exit code 75). All
+    the while the heartbeat's file is touched (t2t.launch.heartbeat).
     """
     asked = _Asked()
     folder = f"{workdir_of(command)}/checkpoints"
@@ -147,7 +149,11 @@ class _Asked:
 
     def wait(self, seconds: float) -> bool:
         """Waits, but not once asked to stop; returns whether it was."""
-        return self._event.wait(seconds)
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0 and not self:
+            heartbeat.beat()
+            self._event.wait(min(left, heartbeat.SECONDS))
+        return bool(self)
 
     def _receive(self, number: int, _frame) -> None:
         again = self._event.is_set()

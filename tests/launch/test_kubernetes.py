@@ -4,8 +4,8 @@ import jsonschema
 import pytest
 import yaml
 
+from t2t.launch import heartbeat, kubernetes
 from t2t.launch import job as jobs
-from t2t.launch import kubernetes
 from t2t.parallel import hosts
 from tests.launch.some_jobs import gke, job
 
@@ -39,6 +39,13 @@ CONTAINER = thing(
     ports=many(thing(["containerPort"], containerPort={"type": "integer", "maximum": 65535})),
     resources=thing(requests=RESOURCES, limits=RESOURCES),
     volumeMounts=many(thing(["name", "mountPath"], name=TEXT, mountPath=TEXT)),
+    livenessProbe=thing(
+        exec=thing(["command"], command=many(TEXT)),
+        initialDelaySeconds=WHOLE,
+        periodSeconds={"type": "integer", "minimum": 1},
+        timeoutSeconds={"type": "integer", "minimum": 1},
+        failureThreshold={"type": "integer", "minimum": 1},
+    ),
 )
 POD = thing(
     ["containers", "restartPolicy"],
@@ -179,6 +186,24 @@ def test_what_the_user_must_mend_fails_the_set_and_a_lost_machine_does_not_count
     assert exit_code["onExitCodes"]["containerName"] in names
     assert (lost["action"], lost["onPodConditions"][0]["type"]) == ("Ignore", "DisruptionTarget")
     assert spec["template"]["spec"]["nodeSelector"]["cloud.google.com/gke-spot"] == "true"
+
+
+@pytest.mark.parametrize("where", [gke(), jobs.Kubernetes(1, "t2t")])
+def test_a_pod_whose_supervisor_hangs_is_ended(where):
+    """The probe looks at the file that the supervisor in the pod touches, in memory of the pod's own."""
+    *_, made = checked(kubernetes.manifest(job(where)))
+    spec = made["spec"]
+    if "replicatedJobs" in spec:
+        spec = spec["replicatedJobs"][0]["template"]["spec"]
+    pod = spec["template"]["spec"]
+    (container,) = pod["containers"]
+    environment = {e["name"]: e["value"] for e in container["env"]}
+    command = container["livenessProbe"]["exec"]["command"]
+    assert environment[heartbeat.VARIABLE] in command[-1]
+    (mount,) = [m for m in container["volumeMounts"] if m["mountPath"] == "/dev/shm"]
+    assert environment[heartbeat.VARIABLE].startswith(mount["mountPath"] + "/")
+    oldest = int(command[-1].rpartition(" ")[2])
+    assert oldest > 10 * heartbeat.SECONDS, "a busy machine is not taken for a hang"
 
 
 def test_pods_of_an_indexed_job_find_each_other():
