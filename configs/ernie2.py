@@ -12,7 +12,9 @@ folder, which you supply; elsewhere they are named by
 
 Every example is of one task, which its task embedding tells: masked phrases and entities,
 capitalisation, token-document relation, sentence reordering, sentence distance (arXiv:1907.12412,
-section 4.2). Discourse relation and IR relevance need marked pairs and search logs, and are not there.
+section 4.2). Discourse relation and IR relevance need marked pairs and search logs, and are not in the
+mixture; whoever has such pairs poses them as a task with labels of their own (both texts in its `input`)
+and trains it on top of this model by `--config=finetune:pairs.toml:FROM`.
 Continual multi-task learning: `STAGES` begins with masked tokens alone and adds tasks one by one, never
 dropping one; their lengths are ours. Batch (393,216 tokens), Adam and rate are the published ones.
 Published, base, once fine-tuned: 80.6 on GLUE's test set.
