@@ -37,14 +37,17 @@ def execute(options, _overrides) -> None:
         print("\n".join(listing(catalog.TASKS.values())))
         return
     task = catalog.find(options.name)
-    print("\n".join(described(task)))
     own = options.name.endswith(".toml")
     if options.data is None and not own:
         if options.split or options.shots:
             raise UserError("--data: not given; name the folder of the task's files or datasets")
+        print("\n".join(described(task)))
         return
-    data = options.data or ""
-    shown = examples(task, options.split or task.judged, data, options.limit)
+    data, split = options.data or "", options.split or task.judged
+    if next(examples(task, split, data, 1), None) is None:
+        raise UserError(f"{task.name}: the split {split!r} holds no example")
+    print("\n".join(described(task)))
+    shown = examples(task, split, data, options.limit)
     if options.shots:
         shown = with_shots(shown, list(examples(task, "train", data)), options.shots, options.seed)
     for line in example_lines(shown):

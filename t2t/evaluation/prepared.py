@@ -27,7 +27,7 @@ from t2t.tasks.few_shot import with_shots
 from t2t.tasks.posing import before_answer, check_answerable
 from t2t.tasks.task import Example, Task
 
-_TRIED = 16  # examples that metrics are tried on before anything is decoded
+TRIED = 16  # examples that metrics are tried on before anything is decoded
 
 
 class Prepared(NamedTuple):
@@ -174,7 +174,7 @@ def examples_and_metrics(
     found = list(examples(task, split, settings.data, settings.limit))
     if not found:
         raise UserError(f"{task.name}: the split {split!r} holds no example")
-    _try(task, found, metrics)
+    _try(task, found[:TRIED], metrics)
     return split, found, metrics
 
 
@@ -182,14 +182,15 @@ def _try(task: Task, found: Sequence[Example], metrics: dict[str, Metric]) -> No
     """Judges the targets themselves, so that a metric that cannot is known before the decoding."""
     judged = [
         Judged(e.truth, task.read(e.target, e), e.group, len(e.choices), e.target, -1.0, 1)
-        for e in found[:_TRIED]
+        for e in found
         if e.truth is not None
     ]
-    for one in metrics.values() if judged else ():
+    for name, one in metrics.items() if judged else ():
+        place = f"{task.name}: metric {name}: "
         try:
             one.scores(one.rows(judged))
         except UserError as error:
-            raise UserError(f"{task.name}: {str(error).removeprefix(task.name + ': ')}") from error
+            raise UserError(place + str(error).removeprefix(place)) from error
 
 
 def _spelled(

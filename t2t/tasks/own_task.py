@@ -12,6 +12,7 @@ from t2t import schema
 from t2t.data import files
 from t2t.data.own_task_config import OwnTask, ending
 from t2t.errors import UserError, nearest
+from t2t.evaluation.metrics.catalog import check_known
 from t2t.tasks.fields import filled, texts
 from t2t.tasks.glue import read_number
 from t2t.tasks.labels import read_label
@@ -22,6 +23,8 @@ from t2t.tasks.task import DecodingDefaults, Example, Layout, Record, Source, Ta
 def task_of(own: OwnTask, where: str) -> Task:
     """The task. Raises UserError naming the field that cannot be, or whose file is not there."""
     own.check(where)
+    for i, name in enumerate(own.metrics):
+        check_known(name, f"{where}.metrics[{i}]")
     layouts = []
     for split, pattern in own.files().items():
         try:

@@ -1,15 +1,15 @@
 """Judging tasks while training: the model writes its answers, and a metrics row holds their scores."""
 
+import dataclasses
 from collections.abc import Callable, Iterator
 
 from t2t.decoding.decode import make_decoder
 from t2t.errors import UserError
 from t2t.evaluation.evaluate import evaluate_tasks
-from t2t.evaluation.prepared import prepare
+from t2t.evaluation.prepared import TRIED, examples_and_metrics, prepare
 from t2t.models.partition import join, own
 from t2t.objectives.implementations import headed
 from t2t.tasks.catalog import find
-from t2t.tasks.examples import examples
 from t2t.tasks.posing import check_answerable
 from t2t.training.faults import StopRequest, Watchdog
 from t2t.training.inputs import Inputs
@@ -21,16 +21,15 @@ Judge = Callable[[dict, int, Callable[[str], bool]], Iterator[tuple[str, dict[st
 
 
 def check_tasks(run) -> None:
-    """Reads a first example of every task. Raises UserError naming what is not there."""
+    """Reads the first examples of every task, and tries its metrics on them. Raises UserError naming
+    what is not there, and the metric that cannot judge them."""
     settings = run.evaluation.judging
+    limit = min(settings.limit or TRIED, TRIED)
     for i, name in enumerate(run.evaluation.tasks):
         try:
             task = find(name)
-            split = settings.split or task.judged
-            first = next(iter(examples(task, split, settings.data, 1)), None)
-            if first is None:
-                raise UserError(f"the split {split!r} holds no example")
-            check_answerable(task.name, (first,), run.model.stacks, headed(run.objective))
+            _, first, _ = examples_and_metrics(task, dataclasses.replace(settings, limit=limit))
+            check_answerable(task.name, first, run.model.stacks, headed(run.objective))
         except UserError as error:
             raise UserError(f"config.evaluation.tasks[{i}]: {error}") from None
 

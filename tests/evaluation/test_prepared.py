@@ -131,8 +131,9 @@ def test_ranking_needs_choices(tmp_path):
 @pytest.mark.parametrize(
     ("metrics", "message"),
     [
-        ('["f1"]', "colours: f1 judges two labels; the task has more"),
-        ('["bleu", "acuracy"]', "colours: no metric 'acuracy'.*'accuracy'"),
+        ('["f1"]', "colours: metric f1: f1 judges two labels; the task has more"),
+        ('["bleu"]', "colours: metric bleu: this metric judges texts; the task has `choices`"),
+        ('["squad_v2"]', "colours: metric squad_v2: this metric judges texts; the task has"),
         ('["own_metric_that_is_not:mine"]', "No module named 'own_metric_that_is_not'"),
     ],
 )

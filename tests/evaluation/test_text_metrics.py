@@ -7,6 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from t2t.errors import UserError
 from t2t.evaluation.metrics.catalog import metric
 from t2t.evaluation.metrics.metric import Judged
 from t2t.evaluation.metrics.question_answering import squad_normalized, trivia_qa_normalized
@@ -223,3 +224,16 @@ def test_edit_distance_by_hand():
     assert judge("edit_distance", [("far off", "near")], ["near"])["sum_edit"] == 0.0
     assert judge("edit_distance", ["Ä ö"], ["ä Ö"])["sum_edit"] == 0.0
     assert judge("edit_distance", ["a b"], [None])["sum_edit"] == 2.0
+
+
+# --- What is no text ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name", ["bleu", "rouge", "squad", "squad_v2", "trivia_qa", "record", "edit_distance"]
+)
+def test_labels_and_numbers_are_refused(name):
+    with pytest.raises(UserError, match="judges texts; the task has `choices`"):
+        judge(name, [1, 0], [1, None])
+    with pytest.raises(UserError, match="judges texts; the task is `numeric`"):
+        judge(name, [1.5, 2.0], [1.5, None])

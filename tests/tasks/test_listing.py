@@ -126,3 +126,13 @@ def test_what_is_wrong_is_told_in_one_line(capsys, arguments, said):
 def test_every_space_of_an_example_shows():
     lines = list(example_lines([Example(" a \n", "b", truth="b", id=("x", 1))]))
     assert lines == ["", "example 0, id x/1", "  input:  ' a \\n'", "  target: 'b'"]
+
+
+@pytest.mark.parametrize("rows", ["review,stars\n", ""])
+def test_a_file_without_an_example_is_refused(capsys, tmp_path, rows):
+    (tmp_path / "a.csv").write_text(rows)
+    task = tmp_path / "a.toml"
+    task.write_text('name = "a"\ninput = "{review}"\ntarget = "{stars}"\nvalidation = "a.csv"\n')
+    code, out, err = run(capsys, task)
+    assert (code, out) == (2, "") and err.count("\n") == 1
+    assert "holds no example" in err or "a.csv" in err

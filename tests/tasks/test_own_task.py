@@ -140,6 +140,7 @@ BAD_FILES = [
     (changed('["0", "1"]', '["0"]'), "reviews.toml:7: labels: ", "1 labels for 2"),
     (changed('["0", "1"]', '["0", "0"]'), "reviews.toml:7: labels: ", "twice"),
     (changed('["accuracy"]', "[]"), "reviews.toml:8: metrics: ", "no metric"),
+    (changed('["accuracy"]', '["f1", "acuracy"]'), "reviews.toml:8: metrics[1]: ", "'accuracy'"),
     (TASK + "numeric = true\n", "reviews.toml:10: numeric: ", "excludes choices"),
     (TASK + "[more]\na = 1\n", "reviews.toml:10: more: ", "no such field"),
     (changed('"{stars}"', "{stars}"), "reviews.toml:4: ", "not TOML"),

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from t2t.cli import main
-from tests.tiny_task import write_task
+from tests.tiny_task import NUMBERS, write_task
 
 RECIPE = pathlib.Path(__file__).parent.parent / "tiny_task.py"
 
@@ -110,6 +110,23 @@ def test_what_cannot_be_is_refused_in_one_line(task, tmp_path, capfd, change, na
     assert main(["train", *given, judged, f"--config.{key}={value}"]) == 2
     said = capfd.readouterr().err
     assert re.search(f"^t2t: .*{named}", said, re.MULTILINE), said
+
+
+def test_a_metric_that_is_not_there_or_cannot_judge_is_known_before_a_run_directory(
+    tmp_path, capfd
+):
+    task = write_task(tmp_path)
+    plain = task.read_text()
+    given = [f"--config={RECIPE}:{task}", f"--workdir={tmp_path}/run"]
+    choices = f"choices = {[f'{a + b}, or {one} more than {two}' for a, one in enumerate(NUMBERS) for b, two in enumerate(NUMBERS)]}\n"
+    for text, said in (
+        ("metrics = ['sequence_acuracy']\n", f"{task}:6: metrics[0]: no metric 'sequence_acuracy'"),
+        (f"{choices}metrics = ['bleu']\n", "sums: metric bleu: this metric judges texts; the task"),
+    ):
+        task.write_text(plain + text)
+        assert main(["train", *given, f"--config.evaluation.tasks=('{task}',)"]) == 2
+        err = capfd.readouterr().err
+        assert said in err and not (tmp_path / "run").exists(), err
 
 
 def test_a_corpus_and_a_task_do_not_share_a_name(task, tmp_path, capfd):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from t2t.evaluation.metrics.metric import Judged, Metric, answers
+from t2t.evaluation.metrics.metric import Judged, Metric, texts
 
 
 @functools.cache
@@ -22,7 +22,7 @@ def _rows(judged: Sequence[Judged]) -> np.ndarray:
     """[system length, reference length, 4 matched n-grams, 4 n-grams] of each sentence."""
     rows = []
     for one in judged:
-        counted = _counter().sentence_score(one.value or "", list(answers(one.truth)))
+        counted = _counter().sentence_score(one.value or "", list(texts(one.truth)))
         rows.append([counted.sys_len, counted.ref_len, *counted.counts, *counted.totals])
     return np.array(rows, np.int64)
 

@@ -40,6 +40,16 @@ METRICS: dict[str, Metric] = {
 }
 
 
+def check_known(name: str, where: str) -> None:
+    """Raises UserError with the nearest name where there is no such metric; the user's own is not
+    looked at."""
+    if ":" not in name and name not in METRICS:
+        raise UserError(
+            f"{where}: no metric {name!r}{nearest(name, METRICS)}; there are "
+            f"{', '.join(METRICS)}, and your own as module:function or file.py:function"
+        )
+
+
 def metric(name: str, where: str) -> Metric:
     """The metric of that name, or the user's own.
 
@@ -47,11 +57,7 @@ def metric(name: str, where: str) -> Metric:
     """
     if ":" in name:
         return own_metric(name, where)
-    if name not in METRICS:
-        raise UserError(
-            f"{where}: no metric {name!r}{nearest(name, METRICS)}; there are "
-            f"{', '.join(METRICS)}, and your own as module:function or file.py:function"
-        )
+    check_known(name, where)
     absent = [one for one in METRICS[name].packages if not importlib.util.find_spec(one)]
     if absent:
         raise UserError(

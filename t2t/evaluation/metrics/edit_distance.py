@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from t2t.evaluation.metrics.metric import Judged, Metric, answers
+from t2t.evaluation.metrics.metric import Judged, Metric, texts
 
 
 def words(text: str) -> list[str]:
@@ -21,7 +21,7 @@ def _rows(judged: Sequence[Judged]) -> np.ndarray:
             [
                 min(
                     Levenshtein.distance(words(one.value or ""), words(text))
-                    for text in answers(one.truth)
+                    for text in texts(one.truth)
                 )
             ]
             for one in judged

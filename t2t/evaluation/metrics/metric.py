@@ -45,6 +45,16 @@ def answers(truth) -> tuple:
     return tuple(truth) if isinstance(truth, tuple | list) else (truth,)
 
 
+def texts(truth) -> tuple[str, ...]:
+    """All right answers of an example, which must be texts. Raises UserError where they are not."""
+    found = answers(truth)
+    if any(isinstance(one, int | np.integer) for one in found):
+        raise UserError("this metric judges texts; the task has `choices`")
+    if not all(isinstance(one, str) for one in found):
+        raise UserError("this metric judges texts; the task is `numeric`")
+    return found
+
+
 def groups(judged: Sequence[Judged]) -> dict[tuple, list[Judged]]:
     """The examples of each group, in order; an example of none is a group of its own."""
     found: dict[tuple, list[Judged]] = {}

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from t2t.evaluation.metrics.metric import Judged, Metric, answers, groups
+from t2t.evaluation.metrics.metric import Judged, Metric, groups, texts
 
 _TRIVIA_PUNCTUATION = string.punctuation + "‘’´`_"
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
@@ -45,7 +45,7 @@ def _rows(normalized: Callable[[str], str]) -> Callable[[Sequence[Judged]], np.n
         found = []
         for one in judged:
             prediction = normalized(one.value or "")
-            truths = [normalized(answer) for answer in answers(one.truth)]
+            truths = [normalized(answer) for answer in texts(one.truth)]
             found.append(
                 [
                     max(truth == prediction for truth in truths),
@@ -70,9 +70,9 @@ def _by_query(judged: Sequence[Judged]) -> np.ndarray:
 def _rows_v2(judged: Sequence[Judged]) -> np.ndarray:
     """[exact match, F1, is there an answer]: no answer is right against none, and nothing else."""
     found = SQUAD.rows(judged)
-    wanted = [[squad_normalized(answer) for answer in answers(one.truth)] for one in judged]
+    wanted = [[squad_normalized(answer) for answer in texts(one.truth)] for one in judged]
     given = np.array([squad_normalized(one.value or "") != "" for one in judged])
-    there = np.array([any(texts) for texts in wanted])
+    there = np.array([any(of) for of in wanted])
     # Where answer or truth is empty F1 is whether both are (evaluate-v2.0.py).
     f1 = np.where(there & given, found[:, 1], there == given)
     return np.stack([np.where(there == given, found[:, 0], 0), f1, there], axis=1)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from t2t.evaluation.metrics.metric import Judged, Metric, answers
+from t2t.evaluation.metrics.metric import Judged, Metric, texts
 
 KINDS = ("rouge1", "rouge2", "rougeLsum")
 
@@ -27,7 +27,7 @@ def _with_lines(text: str) -> str:
 def _rows(judged: Sequence[Judged]) -> np.ndarray:
     rows = []
     for one in judged:
-        truths = [_with_lines(answer) for answer in answers(one.truth)]
+        truths = [_with_lines(answer) for answer in texts(one.truth)]
         scored = _scorer().score_multi(truths, _with_lines(one.value or ""))
         rows.append([scored[kind].fmeasure for kind in KINDS])
     return np.array(rows, np.float64)
