@@ -205,8 +205,15 @@ def test_generate_wants_a_line_of_text(capsys, recipe, tmp_path, monkeypatch):
     from t2t import run as runs
 
     runs.open_directory(runs.load(str(recipe)), str(tmp_path))
-    monkeypatch.setattr(sys, "stdin", io.StringIO(" \n"))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b" \n")))
     assert "no line of text" in refused(capsys, "generate", f"--workdir={tmp_path}")
+    torn = "été\n".encode() + b"\xe9t\xe9\n"
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(torn), errors="surrogateescape"))
+    assert "--input=-: line 2 is not UTF-8 text" in refused(
+        capsys, "generate", f"--workdir={tmp_path}"
+    )
+    named = refused(capsys, "generate", f"--workdir={tmp_path}", "--field=text", "--input=in.txt")
+    assert "--field=text: is of .jsonl files" in named
     missing = refused(capsys, "generate", f"--workdir={tmp_path}", "--input=no/such.txt")
     assert "--input=no/such.txt" in missing
 

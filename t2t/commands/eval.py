@@ -1,13 +1,12 @@
 """`t2t eval`: judge checkpoints of a run on tasks; started again it decodes nothing twice."""
 
-import pathlib
 import re
 import sys
 import time
 from collections.abc import Iterator
 
 from t2t.commands.options import at_least
-from t2t.errors import Failure, UserError
+from t2t.errors import UserError
 
 _FOLLOW_SECONDS = 5.0
 
@@ -108,13 +107,14 @@ def _evaluate(run, workdir: str, tasks, steps, settings, share, follow: bool, fo
     from t2t.objectives.implementations import headed
     from t2t.parallel.mesh import mesh_here
     from t2t.parallel.sharding import constrainer
+    from t2t.training.checkpoint_identity import identity
     from t2t.training.inputs import open_tokenizer
     from t2t.training.restored import restored
 
     tokenizer = open_tokenizer(run, _say, workdir)
     fingerprints = {}
     for step in steps:
-        fingerprints[step] = _fingerprint(workdir, step, tokenizer.vocabulary.fingerprint)
+        fingerprints[step] = identity(workdir, step, tokenizer.vocabulary.fingerprint)
     head = headed(run.objective)
     prepared = [prepare(task, settings, tokenizer, run.model, head) for task in tasks]
     _tell_unnamed(prepared)
@@ -126,7 +126,7 @@ def _evaluate(run, workdir: str, tasks, steps, settings, share, follow: bool, fo
         known = fingerprints.get(step)
         return Checkpoint(
             step,
-            known or _fingerprint(workdir, step, tokenizer.vocabulary.fingerprint),
+            known or identity(workdir, step, tokenizer.vocabulary.fingerprint),
             lambda: restored(run, workdir, None if is_published(workdir) else step, mesh)[1],
         )
 
@@ -183,30 +183,6 @@ def _followed(run, workdir: str, steps: list[int]) -> Iterator[int]:
             continue
         newest = later[0]
         yield newest
-
-
-def _fingerprint(workdir: str, step: int, vocabulary: str) -> str:
-    """What tells a checkpoint from another run's; refuses one of another vocabulary."""
-    from t2t.evaluation.prepared import content_hash
-    from t2t.interop.opening import is_published, open_published
-    from t2t.training.checkpoint_reading import Unsound, checksum, read_manifest
-
-    if is_published(workdir):
-        where = pathlib.Path(open_published(workdir).where)
-        files = sorted(p for p in (where.iterdir() if where.is_dir() else [where]) if p.is_file())
-        return content_hash([(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in files])
-    folder = f"{workdir}/checkpoints"
-    try:
-        manifest = read_manifest(folder, step)
-    except Unsound as error:
-        raise Failure(f"{folder}/{step}: is not sound: {error}") from error
-    trained = manifest["record"].get("tokenizer", vocabulary)
-    if trained != vocabulary:
-        raise UserError(
-            f"{workdir}: the vocabulary is no longer the one that step {step} was trained with "
-            f"({trained} -> {vocabulary}); put it back"
-        )
-    return f"{checksum(manifest):08x}"
 
 
 def _tasks(text: str) -> list:

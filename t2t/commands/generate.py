@@ -11,6 +11,7 @@ import re
 import sys
 import time
 
+from t2t.commands.input_lines import FIELD, read_inputs
 from t2t.commands.options import at_least
 from t2t.commands.prompt import prompt
 from t2t.errors import UserError, nearest
@@ -28,7 +29,9 @@ def add_arguments(parser) -> None:
         help="a text file, a line an input, or .jsonl with --field (default: standard input; on a "
         "terminal, line by line)",
     )
-    parser.add_argument("--field", default="inputs", help="the input's key in JSONL")
+    parser.add_argument(
+        "--field", default=None, help=f"the input's key in JSONL (default: {FIELD})"
+    )
     parser.add_argument(
         "--output",
         default="",
@@ -57,9 +60,12 @@ def add_arguments(parser) -> None:
 
 
 def execute(options, _overrides) -> None:
+    from t2t.decoding.journal import check_place
     from t2t.trained import load_trained
 
     config = _decoding(options)
+    if options.output:
+        check_place(options.output, "--output")
     run = load_trained(options.workdir)
     from t2t.decoding.prompts import check_writes
 
@@ -69,42 +75,64 @@ def execute(options, _overrides) -> None:
         raise UserError(f"--workdir={options.workdir}: {error}") from None
     asking = options.input == "-" and sys.stdin.isatty() and sys.stdout.isatty()
     asking = asking and not options.output
-    lines = [] if asking else _inputs(options.input, options.field)
+    lines = [] if asking else read_inputs(options.input, options.field)
     from t2t.training import host_memory
 
     if host_memory.only_cpus():
         host_memory.keep_freed_memory()
-    from t2t.decoding.decode import make_decoder
-    from t2t.decoding.journal import Journal
-    from t2t.training.checkpoint_reading import steps_in
+    from t2t.decoding.decode import check_beams, make_decoder
     from t2t.training.restored import restored
 
+    check_beams(config, run.model.vocab_size)
     mesh = _mesh(options.mesh, run.mesh)
-    step = options.step
-    if step is None:
-        step = max(steps_in(f"{options.workdir}/checkpoints"), default=None)
+    step = _step(options.workdir, options.step)
+    journal = None
+    if options.output:
+        journal = _journal(options, run, step, lines, config)
     model, params, tokenizer = restored(run, options.workdir, step, mesh)
     decoder = make_decoder(model, tokenizer, mesh)
 
-    def write(lines: list[str], journal: Journal | None = None, first: int = 0) -> list[dict]:
+    def write(lines: list[str], journal=None, first: int = 0) -> list[dict]:
         return _write(decoder, params, lines, config, options.batch_size, journal, first)
 
     if asking:
         answered = itertools.count()
         prompt(lambda line: _shown(write([line], first=next(answered))[0]))
-    elif options.output:
-        settings = {
-            "input": hashlib.sha256(json.dumps(lines).encode()).hexdigest(),
-            "workdir": options.workdir,
-            "step": step,
-            "decoding": {type(config).__name__: dataclasses.asdict(config)},
-        }
-        journal = Journal(options.output, settings)
+    elif journal is not None:
         write(lines, journal)
         journal.finish()
     else:
         for row in write(lines):
             print(_shown(row))
+
+
+def _step(workdir: str, step: int | None) -> int | None:
+    """The step that is read: the newest where none is asked for; None of published weights."""
+    from t2t.interop.opening import is_published
+    from t2t.training.checkpoint_reading import saved_steps
+
+    if is_published(workdir):
+        return step
+    wanted = [] if step is None else [step]
+    saved = saved_steps(f"{workdir}/checkpoints", wanted, f"--step={step}: ")
+    return saved[-1] if step is None else step
+
+
+def _journal(options, run, step: int | None, lines: list[str], config):
+    """What is done already, where the same command was killed before."""
+    from t2t.decoding.journal import Journal
+    from t2t.training.checkpoint_identity import identity
+    from t2t.training.inputs import open_tokenizer
+
+    tokenizer = open_tokenizer(run, lambda text: None, options.workdir)
+    settings = {
+        "input": hashlib.sha256(json.dumps(lines).encode()).hexdigest(),
+        "workdir": options.workdir,
+        "step": step,
+        "checkpoint": identity(options.workdir, step, tokenizer.vocabulary.fingerprint),
+        "decoding": {type(config).__name__: dataclasses.asdict(config)},
+    }
+    return Journal(options.output, settings)
 
 
 def _shown(row: dict) -> str:
@@ -206,33 +234,3 @@ def _decoding(options):
     config = kind(**common, **of_beams, **of_samples)
     config.check("generate")
     return config
-
-
-def _inputs(path: str, field: str) -> list[str]:
-    """Reads the inputs: lines of text, or a field of JSONL."""
-    try:
-        if path == "-":
-            lines = sys.stdin.read().splitlines()
-        else:
-            with open(path, encoding="utf-8") as file:
-                lines = file.read().split("\n")
-                lines = lines[:-1] if lines[-1] == "" else lines
-    except UnicodeDecodeError as error:
-        raise UserError(f"--input={path}: not UTF-8 text ({error.reason})") from None
-    except OSError as error:
-        raise UserError(f"--input={path}: {error.strerror or error}") from None
-    if path.endswith(".jsonl"):
-        lines = [_field(path, number, line, field) for number, line in enumerate(lines, 1)]
-    if not any(line.strip() for line in lines):
-        raise UserError(f"--input={path}: no line of text; give a file or lines on standard input")
-    return lines
-
-
-def _field(path: str, number: int, line: str, field: str) -> str:
-    try:
-        row = json.loads(line)
-    except ValueError:
-        raise UserError(f"{path}:{number}: not a JSON object") from None
-    if not isinstance(row, dict) or not isinstance(row.get(field), str):
-        raise UserError(f"{path}:{number}: has no text under {field!r}; choose it by --field")
-    return row[field]

@@ -20,10 +20,21 @@ def prompt(answer: Callable[[str], str]) -> None:
     while True:
         try:
             line = input("> ")
-            if line.strip():
+            if not _is_unicode(line):
+                print("not UTF-8 text; set the terminal to it", file=sys.stderr)
+            elif line.strip():
                 print(answer(line), flush=True)
         except KeyboardInterrupt:
             print(flush=True)
         except EOFError:
             print(flush=True)
             return
+
+
+def _is_unicode(line: str) -> bool:
+    """Whether all bytes that were typed could be read (others stand in it as lone surrogates)."""
+    try:
+        line.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

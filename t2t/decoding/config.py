@@ -3,7 +3,10 @@
 import dataclasses
 from typing import TypeAlias
 
+from t2t import schema
 from t2t.errors import UserError
+
+MOST_BEAMS = 1024  # each has a cache of its own
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -15,7 +18,8 @@ class _Limits:
     stop: tuple[str, ...] = ()  # an output ends where one of these would begin
 
     def check(self, where: str) -> None:
-        """Raises UserError naming the first field that is out of range."""
+        """Raises UserError naming the first field that is of another type, not finite, or out of range."""
+        schema.check_types(self, type(self), where)
         if self.max_tokens < 1:
             raise UserError(f"{where}.max_tokens: must be at least 1, got {self.max_tokens}")
         for i, text in enumerate(self.stop):
@@ -41,8 +45,8 @@ class Beam(_Limits):
 
     def check(self, where: str) -> None:
         super().check(where)
-        if self.beams < 1:
-            raise UserError(f"{where}.beams: must be at least 1, got {self.beams}")
+        if not 1 <= self.beams <= MOST_BEAMS:
+            raise UserError(f"{where}.beams: must be in 1..{MOST_BEAMS}, got {self.beams}")
         if not 1 <= self.n_best <= self.beams:
             raise UserError(
                 f"{where}.n_best: must be in 1..{self.beams} (beams), got {self.n_best}"

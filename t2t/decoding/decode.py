@@ -123,6 +123,7 @@ def decode_each(
     arch = decoder.model.arch
     check_writes(arch)
     check_room(arch, rows, [config.max_tokens] * len(rows))
+    check_beams(config, arch.vocab_size)
     prefixes = [config.prefix] * len(rows) if prefixes is None else list(prefixes)
     forced = _encoded_prefixes(decoder.tokenizer, prefixes, config)
     numbers = range(len(rows)) if numbers is None else numbers
@@ -153,6 +154,14 @@ def decode_each(
             )
             for i, index in enumerate(indices)
         ]
+
+
+def check_beams(config: Decoding, vocab_size: int) -> None:
+    """Raises UserError where a step of beam search has fewer continuations than it keeps: 2 a beam."""
+    if isinstance(config, Beam) and 2 * config.beams > vocab_size:
+        raise UserError(
+            f"beams={config.beams}: the model has {vocab_size} tokens; at most {vocab_size // 2} beams"
+        )
 
 
 def _program(decoder: Decoder, config: Decoding) -> Callable:

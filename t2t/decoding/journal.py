@@ -4,13 +4,33 @@ import json
 import os
 from collections.abc import Sequence
 
+from t2t.data import files
 from t2t.errors import UserError
+
+
+def check_place(path: str, asked: str) -> None:
+    """Makes the folder of a file to be; asked: the option that names it, in front of what is wrong.
+
+    Raises UserError where there can be no such file.
+    """
+    if files.is_remote(path):
+        raise UserError(f"{asked}={path}: must be on a disk of this machine; copy it afterwards")
+    if os.path.isdir(path) or path.endswith(os.sep):
+        raise UserError(f"{asked}={path}: is a folder; name a file in it")
+    folder = os.path.dirname(path) or "."
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{asked}={path}: {folder}: {error.strerror}; name another") from None
+    if not os.access(folder, os.W_OK):
+        raise UserError(f"{asked}={path}: {folder} cannot be written; name another")
 
 
 class Journal:
     """Results by index beside the file to be: `PATH.partial`, a line each, in any order.
 
-    settings: what the results depend on; those of other settings are refused with a UserError.
+    settings: what the results depend on; those of other settings are refused with a UserError, and
+    so is a damaged line.
     """
 
     def __init__(self, path: str, settings: dict):
@@ -23,14 +43,15 @@ class Journal:
                 lines = file.read().splitlines(keepends=True)
             lines = [line for line in lines if line.endswith(b"\n")]  # the last may be torn
             whole = sum(map(len, lines))
-            if lines and json.loads(lines[0]) != settings:
+            found = [self._read(line, number) for number, line in enumerate(lines, 1)]
+            if not found[1:]:
+                whole = 0  # nothing was made yet, whatever it was to be
+            elif found[0] != settings:
                 raise UserError(
                     f"{self._partial}: was begun with another input, checkpoint or settings; "
                     "remove it, or give the same ones"
                 )
-            for line in lines[1:]:
-                row = json.loads(line)
-                self.done[row["index"]] = row
+            self.done.update((row["index"], row) for row in found[1:])
         self._file = open(self._partial, "ab")  # noqa: SIM115 (closed by finish)
         self._file.truncate(whole)
         if not whole:
@@ -52,6 +73,16 @@ class Journal:
             os.fsync(file.fileno())
         os.replace(new, self.path)
         os.remove(self._partial)
+
+    def _read(self, line: bytes, number: int) -> dict:
+        try:
+            row = json.loads(line)
+            if isinstance(row, dict) and (number == 1 or isinstance(row["index"], int)):
+                return row
+        except (ValueError, KeyError):
+            pass
+        cure = "remove the line, and its input is done again" if number > 1 else "remove the file"
+        raise UserError(f"{self._partial}:{number}: is damaged, not what was written; {cure}")
 
     def _write(self, rows: Sequence[dict]) -> None:
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
