@@ -37,7 +37,11 @@ test: lint
 test-slow: $(VENV)/.slow
 	$(VENV)/bin/python -m pytest -m slow --durations=15 tests
 
-bench-environment: $(VENV)/.slow
+$(VENV)/.bench: $(VENV)/.slow
+	$(PIP) --editable '.[test,bench]'
+	touch $@
+
+bench-environment: $(VENV)/.bench
 
 clean:
 	rm -rf $(VENV) runs

@@ -12,6 +12,7 @@ masked text it sees what stands at the place itself): every family must end unde
 
 import argparse
 import dataclasses
+import importlib.util
 import json
 import pathlib
 import statistics
@@ -175,13 +176,14 @@ def main() -> None:
     unknown = [name for name in names if name not in FAMILIES]
     if unknown:
         parser.error(f"no family {', '.join(unknown)}; there are {', '.join(FAMILIES)}")
+    if not importlib.util.find_spec("matplotlib"):  # known before hours of training
+        parser.error("the plot needs matplotlib; `make bench-environment` installs it")
     found = []
     for family in names:
         train(family, options.workdir / family, options.steps)
         found.append(figures(family, options.workdir / family))
     rows = [one.cells() for one in found]
     results.show("held-out loss, nat a predicted token", rows, HEAD)
-    plot(found, options.plot)
     results.append(
         "families",
         results.machine(),
@@ -193,6 +195,7 @@ def main() -> None:
         ),
         options.results,
     )
+    plot(found, options.plot)
     failed = [f"{one.family} {one.fails()}" for one in found if one.fails()]
     if failed:
         raise SystemExit("; ".join(failed))

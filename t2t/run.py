@@ -334,11 +334,18 @@ def load_saved(workdir: str) -> Run | None:
     except OSError as error:
         raise Failure(f"{target}: {error}") from None
     try:
-        data = json.loads(text)["config"]
-    except (ValueError, KeyError, TypeError, RecursionError):
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise UserError(
-            f"{target}: not a saved run configuration, or a damaged one; give another --workdir "
-            "(every checkpoint holds a copy of its configuration)"
+            f"{target}: is damaged, not JSON ({error}); put a whole one back, a run's from the copy "
+            "in any of its checkpoints, a published model's from where it was published"
+        ) from None
+    try:
+        data = data["config"]
+    except (KeyError, TypeError):
+        raise UserError(
+            f"{target}: is no run's configuration, nor that of published weights that t2t reads; "
+            "name another folder"
         ) from None
     try:
         run = schema.from_json(data, Run, "config")

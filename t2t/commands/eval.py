@@ -18,7 +18,8 @@ def add_arguments(parser) -> None:
         "--tasks",
         required=True,
         metavar="A,B,...",
-        help="names from `t2t tasks`, your own .toml files, or all of glue or super_glue",
+        help="names from `t2t tasks`, your own .toml files, or all of glue or super_glue (with "
+        "--submission also their diagnostics, and WNLI)",
     )
     parser.add_argument(
         "--steps",
@@ -53,22 +54,22 @@ def add_arguments(parser) -> None:
 def execute(options, _overrides) -> None:
     from t2t.evaluation.config import Judging
     from t2t.evaluation.shares import WHOLE
-    from t2t.evaluation.submission import form_of
     from t2t.trained import load_trained
 
     workdir = options.workdir.rstrip("/")
-    tasks = _tasks(options.tasks)
+    from t2t.evaluation import averages, submission
+
+    suites = submission.SUITES if options.submission else averages.SUITES
+    tasks = _tasks(options.tasks, suites)
     share = _share(options.share) if options.share else WHOLE
     settings = Judging(**{name: getattr(options, name) for name in Judging.__dataclass_fields__})
+    settings.check("eval")
+    if options.submission:
+        _check_submission(options, tasks)
     run = load_trained(workdir)
     steps = _steps(options.steps, run, workdir)
-    if options.submission:
-        for task in tasks:
-            form_of(task.name)
-        if settings.split != "test" and any(task.judged != "test" for task in tasks):
-            raise UserError("--submission: leaderboards take the test split; add --split=test")
-        if len(steps) != 1 or options.follow:
-            raise UserError("--submission: leaderboards take one checkpoint; name it by --steps")
+    if options.submission and (len(steps) != 1 or options.follow):
+        raise UserError("--submission: leaderboards take one checkpoint; name it by --steps")
     from t2t.evaluation import tables
     from t2t.evaluation.predictions import results
     from t2t.monitoring.report.write import report_at_the_end
@@ -87,7 +88,7 @@ def execute(options, _overrides) -> None:
         _say(f"{workdir}/predictions holds every prediction, and scores.json, .csv and .md")
     if stop:
         _say(f"{stop.reason}: what is decoded is kept; the same command goes on from there")
-    elif options.submission and share == WHOLE:
+    elif options.submission:
         _submit(options.submission, workdir, found)
 
 
@@ -185,14 +186,14 @@ def _followed(run, workdir: str, steps: list[int]) -> Iterator[int]:
         yield newest
 
 
-def _tasks(text: str) -> list:
-    """The tasks that `--tasks` names. Raises UserError for one that is not there or named twice."""
-    from t2t.evaluation.averages import SUITES
+def _tasks(text: str, suites: dict[str, tuple[str, ...]]) -> list:
+    """The tasks that `--tasks` names, or that a suite's name stands for. Raises UserError for one that
+    is not there or named twice."""
     from t2t.tasks.catalog import find
 
     found = []
     for name in filter(None, (part.strip() for part in text.split(","))):
-        found += map(find, SUITES.get(name, (name,)))
+        found += map(find, suites.get(name, (name,)))
     names = [task.name for task in found]
     twice = [name for name in names if names.count(name) > 1]
     if twice:
@@ -257,10 +258,38 @@ def _best(run, folder: str, saved: list[int]) -> int:
     return min(values, key=lambda step: (values[step], -step))
 
 
+def _check_submission(options, tasks: list) -> None:
+    """Raises UserError where what is asked cannot be handed in."""
+    from t2t.evaluation.submission import form_of
+
+    files = [(form.benchmark, form.name) for form in (form_of(task.name) for task in tasks)]
+    twice = next((name for name in files if files.count(name) > 1), None)
+    if twice:
+        raise UserError(
+            f"--submission: two of the tasks are {twice[0]}'s {twice[1]}; leave one out"
+        )
+    if options.split != "test" and any(task.judged != "test" for task in tasks):
+        raise UserError("--submission: leaderboards take the test split; add --split=test")
+    if options.limit:
+        raise UserError("--submission: leaderboards take whole test sets; leave out --limit")
+    if options.share:
+        raise UserError(
+            "--submission: is written from all shares; judge them by --share first, then the same "
+            "without it"
+        )
+
+
 def _submit(folder: str, workdir: str, found: list) -> None:
+    """Writes the leaderboards' files, and says which of theirs are not there."""
     from t2t.evaluation.predictions import FOLDER, read_lines
-    from t2t.evaluation.submission import submit
+    from t2t.evaluation.submission import form_of, missing, submit
 
     for result in found:
         lines = read_lines(f"{workdir}/{FOLDER}/{result['name']}/{result['step']}.jsonl")
         _say(f"wrote {submit(folder, result['task'], lines)}")
+    for benchmark in sorted({form_of(result["task"]).benchmark for result in found}):
+        absent = missing(folder, benchmark)
+        if absent:
+            _say(f"{folder}/{benchmark}: not complete; {benchmark} also wants {', '.join(absent)}")
+        else:
+            _say(f"{folder}/{benchmark}: all that {benchmark} wants, to be zipped and handed in")

@@ -31,10 +31,18 @@ class Judging:
     resamples: int = 1000
 
     def check(self, where: str) -> None:
-        """Raises UserError naming the first field that is out of range."""
+        """Raises UserError naming the first field that is out of range, or does nothing."""
         for name in ("limit", "shots", "seed", "beams", "inputs_length", "targets_length"):
             if getattr(self, name) < 0:
                 raise UserError(f"{where}.{name}: must not be negative, got {getattr(self, name)}")
+        for name in ("beams", "targets_length"):
+            if self.rank and getattr(self, name):
+                raise UserError(
+                    f"{where}.{name}: is of writing answers, and rank chooses among given ones; "
+                    "leave one out"
+                )
+        if self.seed and not self.shots:
+            raise UserError(f"{where}.seed: draws the shots, and shots=0 asks for none")
         if self.batch_size < 1:
             raise UserError(f"{where}.batch_size: must be at least 1, got {self.batch_size}")
         if self.resamples < 0:

@@ -58,6 +58,17 @@ FORMS: dict[str, Form] = {
 }
 
 
+# What a leaderboard wants, by the name that stands for all of it; the averages leave some out.
+SUITES: dict[str, tuple[str, ...]] = {
+    name: tuple(
+        task
+        for task, form in FORMS.items()
+        if form.benchmark == benchmark and task != "glue_wnli_simple"
+    )
+    for name, benchmark in (("glue", "GLUE"), ("super_glue", "SuperGLUE"))
+}
+
+
 def form_of(task: str) -> Form:
     """The task's file. Raises UserError for a task that no leaderboard takes."""
     if task not in FORMS:
@@ -73,18 +84,26 @@ def submit(folder: str, task: str, lines: Sequence[Line]) -> str:
     """
     form = form_of(task)
     _check(task, form, lines)
+    path = f"{folder}/{form.benchmark}/{_file(form)}"
     if form.benchmark == "GLUE":
         rows = [f"{line['id'][0]}\t{form.written(line['value'])}\n" for line in lines]
-        return _write(f"{folder}/GLUE/{form.name}.tsv", ["index\tprediction\n", *rows])
+        return _write(path, ["index\tprediction\n", *rows])
     if form.name == "MultiRC":
         objects = _multirc(lines)
     else:
         # ReCoRD's id is (passage, query): a query's own number is the last.
         objects = [{"idx": line["id"][-1], "label": form.written(line["value"])} for line in lines]
-    return _write(
-        f"{folder}/SuperGLUE/{form.name}.jsonl",
-        [json.dumps(one, ensure_ascii=False) + "\n" for one in objects],
-    )
+    return _write(path, [json.dumps(one, ensure_ascii=False) + "\n" for one in objects])
+
+
+def missing(folder: str, benchmark: str) -> list[str]:
+    """The names of the files that the leaderboard wants besides those that are there."""
+    wanted = {_file(form) for form in FORMS.values() if form.benchmark == benchmark}
+    return sorted(wanted - set(files.listing(f"{folder}/{benchmark}")))
+
+
+def _file(form: Form) -> str:
+    return f"{form.name}.tsv" if form.benchmark == "GLUE" else f"{form.name}.jsonl"
 
 
 def _check(task: str, form: Form, lines: Sequence[Line]) -> None:

@@ -6,14 +6,22 @@ import jax
 
 
 class Profile:
-    """Captures steps `first` to `last` (0, 0: none), or what is left of them in a resumed run.
+    """Captures steps `first` to `last` (0, 0: none), or what is left of them in a run that was resumed
+    after step `done`; where nothing is left it says so.
 
     A context manager: a capture still running when it is left ends there.
     """
 
-    def __init__(self, steps: tuple[int, int], folder: str, say: Callable[[str], None]):
+    def __init__(
+        self, steps: tuple[int, int], folder: str, say: Callable[[str], None], done: int = 0
+    ):
         (self._first, self._last), self._folder, self._say = steps, folder, say
         self._running = False
+        if 0 < self._last <= done:
+            say(
+                f"profile of steps {self._first} to {self._last}: nothing is captured, since step "
+                f"{done} is done already; with a --workdir of its own a run begins at step 1"
+            )
 
     def __enter__(self) -> "Profile":
         return self

@@ -121,7 +121,7 @@ def train(
         # ------------------------------------------------------------------------------ the loop
         progress.begin(start)
         profile = opened.enter_context(
-            Profile(run.monitoring.profile, os.path.join(workdir, "profile"), say)
+            Profile(run.monitoring.profile, os.path.join(workdir, "profile"), say, start)
         )
         metrics = StepMetrics(run, hosts, programs.mesh.size, start, writer, progress, feed)
         goodput = Goodput(workdir, start, begun_at, hosts.writes, before)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from t2t.errors import UserError
-from t2t.evaluation.submission import FORMS, submit
+from t2t.evaluation.submission import FORMS, SUITES, missing, submit
 from t2t.tasks.catalog import TASKS
 
 
@@ -133,3 +133,22 @@ def test_what_is_no_submission_is_refused(tmp_path):
     with pytest.raises(UserError, match="squad is in neither GLUE nor SuperGLUE"):
         submit(str(tmp_path), "squad", some)
     assert not any(tmp_path.iterdir())
+
+
+# What gluebenchmark.com and super.gluebenchmark.com ask for.
+WANTED = {
+    "glue": "AX CoLA MNLI-m MNLI-mm MRPC QNLI QQP RTE SST-2 STS-B WNLI",
+    "super_glue": "AX-b AX-g BoolQ CB COPA MultiRC RTE ReCoRD WSC WiC",
+}
+
+
+def test_all_of_a_leaderboard_is_what_it_wants(tmp_path):
+    for name, wanted in WANTED.items():
+        assert sorted(FORMS[task].name for task in SUITES[name]) == wanted.split()
+        assert all(task in TASKS and "test" in TASKS[task].splits for task in SUITES[name])
+    folder = str(tmp_path)
+    assert missing(folder, "GLUE") == [f"{name}.tsv" for name in WANTED["glue"].split()]
+    for task in ("super_glue_rte", "super_glue_axg"):
+        submit(folder, task, lines(task, [0, 1]))
+    rest = [name for name in WANTED["super_glue"].split() if name not in ("RTE", "AX-g")]
+    assert missing(folder, "SuperGLUE") == [f"{name}.jsonl" for name in rest]
