@@ -44,8 +44,8 @@ def _rows(normalized: Callable[[str], str]) -> Callable[[Sequence[Judged]], np.n
         """[exact match, F1]."""
         found = []
         for one in judged:
-            prediction = normalized(one.value or "")
             truths = [normalized(answer) for answer in texts(one.truth)]
+            prediction = normalized(one.value or "")
             found.append(
                 [
                     max(truth == prediction for truth in truths),
