@@ -199,6 +199,23 @@ def test_a_workdir_that_cannot_be_written_is_named(capsys, recipe):
     )
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (
+            '{"model_type": "t5", "d_model": 5',
+            "is damaged, not JSON (Expecting ',' delimiter: line 1",
+        ),
+        ('{"d_model": 5}', "is no run's configuration, nor that of published weights"),
+        ("[1]", "is no run's configuration, nor that of published weights"),
+    ],
+)
+def test_a_configuration_that_is_none_is_told_from_a_damaged_one(capsys, tmp_path, content, said):
+    (tmp_path / "config.json").write_text(content)
+    found = refused(capsys, "generate", f"--workdir={tmp_path}")
+    assert f"{tmp_path}/config.json: {said}" in found
+
+
 def test_generate_wants_a_line_of_text(capsys, recipe, tmp_path, monkeypatch):
     import io
 
