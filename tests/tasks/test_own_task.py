@@ -3,6 +3,7 @@
 import dataclasses
 import gzip
 import json
+import pathlib
 
 import pytest
 
@@ -232,3 +233,14 @@ def test_a_recipe_trains_on_an_own_task_that_it_describes(tmp_path):
     gone = dataclasses.replace(own, train=str(tmp_path / "review.csv"))
     with pytest.raises(UserError, match=r"own\.train: .*'reviews\.csv'"):
         pairs.check(source_config.Task(own=gone))
+
+
+def test_the_example_is_balanced_and_is_judged_on_what_it_does_not_train_on():
+    """`examples/shelves.toml`, which README fine-tunes on."""
+    task = load_task(str(pathlib.Path(__file__).parents[2] / "examples" / "shelves.toml"))
+    made = {split: list(examples(task, split)) for split in task.splits}
+    for split, each in (("train", 400), ("validation", 100)):
+        truths = [example.truth for example in made[split]]
+        assert [truths.count(number) for number in range(4)] == [each] * 4
+    train, judged = ({example.input for example in of} for of in made.values())
+    assert not train & judged
