@@ -11,6 +11,7 @@ import numpy as np
 from t2t.data.tokenizers import Tokenizer
 from t2t.data.vocabulary import MASKING_ROLES, require_roles
 from t2t.decoding.config import Beam, Decoding, Greedy
+from t2t.decoding.decode import check_beams
 from t2t.decoding.prompts import input_row
 from t2t.decoding.spans import Passage
 from t2t.errors import UserError
@@ -118,6 +119,9 @@ def prepare(
     # Alone, a decoder is asked for the words: not every text ends there.
     choices = _spelled(found, begins, tokenizer, [] if stacks == DECODER else eos)
     decoding, ranked = _decoding(task, settings, found, metrics, stacks, choices)
+    if decoding is not None:
+        decoding.check(task.name)
+        check_beams(decoding, arch.vocab_size if arch else tokenizer.vocabulary.size)
     labelled = all(example.truth is not None for example in found)
     scored = labelled and any(one.likelihood for one in metrics.values())
     answers = [len(c) for of in choices for c in of] if ranked and not classes else [0]

@@ -134,6 +134,8 @@ def test_two_checkpoints_compare(capsys, folder):
         (["--tasks={task}", "--rank", "--beams=2"], "eval.beams: is of writing answers"),
         (["--tasks={task}", "--rank", "--targets-length=2"], "eval.targets_length: is of"),
         (["--tasks={task}", "--seed=2"], "eval.seed: draws the shots"),
+        (["--tasks={task}", "--beams=2000"], "colours.beams: must be in 1..1024, got 2000"),
+        (["--tasks={task}", "--beams=1000"], "beams=1000: the model has 384 tokens"),
         (["--tasks=glue_rte", "--data=no/such"], "glue_rte"),
         (["--tasks={task}", "--limit=-1"], "--limit"),
         (["--tasks={task}", "--batchsize=1"], "--batch-size"),
