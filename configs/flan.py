@@ -20,7 +20,10 @@ size are those of Flan-T5 (Chung et al. 2022, arXiv:2210.11416, appendix E). Its
         --tasks=sst2_sentences_instructed,glue_rte_instructed,super_glue_cb_instructed
 
 is done in minutes on two CPU cores, from parameters drawn at random, on seven tasks whose training
-files are in `../shared/data/tasks`.
+files are in `../shared/data/tasks`. Expected after its first 200 steps (`--config.training.steps=200
+--config.evaluation.every_steps=100`, two minutes of one core): 0.351 nat a held-out token of SST-2, which
+is to know that the answer is one of its two words and its end, and to guess between them (0.347). What
+more the rest teaches is not measured.
 """
 
 from t2t.data.config import Corpus, Data, Mixture
