@@ -77,13 +77,14 @@ class Run:
         assert len(found) == len(rows), "no metric row twice"
         return found
 
-    def gang(self, *commands: list[str]) -> list[tuple[int, str, float]]:
-        """Starts processes, one for each command; returns (code, stderr, seconds) of each."""
+    def gang(self, processes: int, *commands: list[str]) -> list[tuple[int, str, float]]:
+        """Starts a process for each command, which are the first of `processes`; returns (code,
+        stderr, seconds) of each."""
         port = _two_free_ports()
         begun = time.monotonic()
         started = [
             subprocess.Popen(
-                [*command, f"--coordinator=127.0.0.1:{port}", "--processes=2"],
+                [*command, f"--coordinator=127.0.0.1:{port}", f"--processes={processes}"],
                 stderr=subprocess.PIPE,
                 text=True,
                 env=self.environment(1),
@@ -127,19 +128,24 @@ def test_two_and_four_processes_train_as_one_does_and_read_each_others_checkpoin
     assert_close({key: found[key] for key in wanted}, wanted)
 
 
-def test_kills_hangs_and_preemptions_end_where_an_undisturbed_run_does(tmp_path):
+@pytest.mark.parametrize("processes", [2, 4])
+def test_kills_hangs_and_preemptions_end_where_an_undisturbed_run_does(tmp_path, processes):
     options = ["--config.training.steps=48", "--config.checkpoints.every_steps=4"]
     options += ["--config.evaluation.every_steps=16", "--config.model.dropout=0.1"]
+    silent = {2: 6, 4: 12}[processes]  # the more share two cores, the longer each is not heard of
+    options.append(f"--host-timeout={silent}")
     undisturbed = Run(tmp_path / "undisturbed", *options)
-    undisturbed.finished(2, 1)
+    undisturbed.finished(processes, 1)
     run = Run(tmp_path / "disturbed", *options)
-    supervisor = run.supervised(2, 1)
+    supervisor = run.supervised(processes, 1)
+    one = processes - 1
+    names = rf"host {one} of {processes} \(.*\)", rf"host 0 of {processes} \(.*\)"
     faults = (
-        (signal.SIGKILL, 1, 5, r"crash.*host 1 of 2 \(.*\) is gone"),
-        (signal.SIGKILL, 0, 13, r"crash.*host 0 of 2 \(the coordinator.*\) is gone"),
-        (signal.SIGSTOP, 1, 21, r"hang.*host 1 of 2 \(.*\) has given no sign of life for 6 s"),
-        (signal.SIGSTOP, 0, 29, r"hang.*host 0 of 2 \(.*\) has given no sign of life for 6 s"),
-        (signal.SIGTERM, 1, 37, r"preemption.*SIGTERM at host 1 of 2"),
+        (signal.SIGKILL, one, 5, rf"crash.*{names[0]} is gone"),
+        (signal.SIGKILL, 0, 13, rf"crash.*host 0 of {processes} \(the coordinator.*\) is gone"),
+        (signal.SIGSTOP, one, 21, rf"hang.*{names[0]} has given no sign of life for {silent} s"),
+        (signal.SIGSTOP, 0, 29, rf"hang.*{names[1]} has given no sign of life for {silent} s"),
+        (signal.SIGTERM, one, 37, rf"preemption.*SIGTERM at host {one} of {processes}"),
     )
     try:
         for attempt, (number, process, step, said) in enumerate(faults, 1):
@@ -152,9 +158,8 @@ def test_kills_hangs_and_preemptions_end_where_an_undisturbed_run_does(tmp_path)
             print(f"\n{number.name} to process {process}: all ended after {took:.1f} s: {line}")
             assert re.search(said, line), line
             # A stopped process leaves only by being killed: the supervisor's grace of 20 s.
-            assert (
-                took < {signal.SIGKILL: 10, signal.SIGSTOP: 6 + 20 + 15, signal.SIGTERM: 30}[number]
-            )
+            most = {signal.SIGKILL: 10, signal.SIGSTOP: silent + 20 + 15, signal.SIGTERM: 30}
+            assert took < most[number]
         assert supervisor.wait(600) == 0, run.log.read_text()
     finally:
         supervisor.terminate()
@@ -180,41 +185,53 @@ def _ending(log: pathlib.Path, attempt: int) -> str | None:
     return found[1] if found else None
 
 
-def test_an_exception_in_one_ends_both_and_names_it(tmp_path):
-    run = Run(tmp_path / "run")
+@pytest.mark.parametrize("processes", [2, 4])
+def test_an_exception_in_one_ends_all_and_names_it(tmp_path, processes):
+    run, one = Run(tmp_path / "run"), processes - 1
     script = tmp_path / "broken.py"
     script.write_text(BROKEN)
     ends = run.gang(
-        [*T2T, *run.train, "--process-id=0"],
-        [sys.executable, str(script), *run.train, "--process-id=1"],
+        processes,
+        *([*T2T, *run.train, f"--process-id={i}"] for i in range(one)),
+        [sys.executable, str(script), *run.train, f"--process-id={one}"],
     )
-    assert [code for code, *_ in ends] == [1, 1]
+    assert [code for code, *_ in ends] == [1] * processes
     for _, said, _ in ends:
         assert re.search(
-            r"t2t: host 1 of 2 \(.*\): failed in 'step 3': RuntimeError: boom\n$", said
-        ), said
-    assert "Traceback" in ends[1][1] and "Traceback" not in ends[0][1]
-
-
-def test_another_configuration_on_one_host_is_found_before_anything_is_written(tmp_path):
-    run = Run(tmp_path / "run")
-    ends = run.gang(
-        [*T2T, *run.train, "--process-id=0"],
-        [*T2T, *run.train, "--process-id=1", "--config.training.seed=4"],
-    )
-    assert [code for code, *_ in ends] == [2, 2]
-    for _, said, seconds in ends:
-        assert re.search(
-            r"t2t: host 1 of 2 \(.*\) differs from the others: config.training.seed is 4 there and "
-            r"3 on the others\n$",
+            rf"t2t: host {one} of {processes} \(.*\): failed in 'step 3': RuntimeError: boom\n$",
             said,
         ), said
-        print(f"\nanother configuration: both ended {seconds:.1f} s after the start")
+    assert ["Traceback" in said for _, said, _ in ends] == [False] * one + [True]
+
+
+@pytest.mark.parametrize("processes", [2, 4])
+def test_another_configuration_on_one_host_is_found_before_anything_is_written(tmp_path, processes):
+    run, one = Run(tmp_path / "run"), processes - 1
+    ends = run.gang(
+        processes,
+        *([*T2T, *run.train, f"--process-id={i}"] for i in range(one)),
+        [*T2T, *run.train, f"--process-id={one}", "--config.training.seed=4"],
+    )
+    assert [code for code, *_ in ends] == [2] * processes
+    for _, said, seconds in ends:
+        assert re.search(
+            rf"t2t: host {one} of {processes} \(.*\) differs from the others: config.training.seed "
+            r"is 4 there and 3 on the others\n$",
+            said,
+        ), said
+        print(f"\nanother configuration: all ended {seconds:.1f} s after the start")
     assert not (run.workdir / "config.json").exists()
 
 
-def test_a_host_that_never_starts_is_named_in_time(tmp_path):
-    run = Run(tmp_path / "run", "--start-timeout=3")
-    ((code, said, seconds),) = run.gang([*T2T, *run.train, "--process-id=0"])
-    assert code == 1 and seconds < 3 + 30
-    assert "host 1 of 2 did not start within 3 s; those that did: 0 (" in said
+@pytest.mark.parametrize("processes", [2, 4])
+def test_a_host_that_never_starts_is_named_in_time(tmp_path, processes):
+    seconds = {2: 3, 4: 15}[processes]  # those that do start share two cores
+    run = Run(tmp_path / "run", f"--start-timeout={seconds}")
+    there = range(processes - 1)
+    ends = run.gang(processes, *([*T2T, *run.train, f"--process-id={i}"] for i in there))
+    for code, said, took in ends:
+        assert code == 1 and took < seconds + 30
+        assert (
+            f"host {processes - 1} of {processes} did not start within {seconds} s; those that did: "
+            "0 ("
+        ) in said
