@@ -155,7 +155,7 @@ def plot(found: list[Figures], path: pathlib.Path) -> None:
     axes.set(
         xlabel="step",
         ylabel="held-out loss less the input-blind baseline, nat a token",
-        ylim=(None, 3.0),
+        ylim=(min(min(one.losses.values()) - one.blind for one in found) - 0.2, 3.0),
     )
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     figure.tight_layout()
