@@ -10,10 +10,11 @@ are those of the device (t2t/parallel/compiler_flags.py). Expected: the plan say
 planned so far need and send stands in benchmarks/plans.md.
 
 How they were chosen. fsdp: no more than d_model / 128, or a device's columns are not whole tiles and
-the TPU compiler pads them, and fills and reduces where it should gather. tensor: only where fsdp does
-not reach, since it sends activations at every layer. data: the rest; on GPUs across hosts. Batch: T5's
-2048 rows where they fit at once, else the largest power of two that does. remat: layers whole where
-scores or layers are many for the memory, else all but products.
+the TPU compiler pads them, and fills and reduces where it should gather. data: at least 2 beside it, since
+where fsdp alone spans a TPU's torus gradients are reduced whole instead of scattered; on GPUs across
+hosts; else the rest. tensor: only where those do not reach, since it sends activations at every layer.
+remat: all but what products give, which costs nothing in time, else layers whole (a third more). Batch:
+T5's 2048 rows where they fit at once, else the largest power of two that does.
 """
 
 import dataclasses
@@ -35,32 +36,32 @@ class Layout(NamedTuple):
 
 
 LAYOUTS = {
-    "small-v4-2x2x1": Layout(1, 4, 1, 1024, "full"),
-    "base-v4-2x2x1": Layout(2, 2, 1, 512, "full"),
-    "large-v4-2x2x2": Layout(1, 8, 1, 512, "full"),
-    "xl-v4-2x2x4": Layout(1, 16, 1, 512, "full"),
-    "xxl-v4-4x4x4": Layout(1, 32, 2, 1024, "full"),
-    "small-v5e-2x2": Layout(1, 4, 1, 512, "full"),
-    "base-v5e-2x2": Layout(2, 2, 1, 256, "full"),
-    "large-v5e-4x4": Layout(2, 8, 1, 512, "full"),
-    "xl-v5e-4x4": Layout(1, 16, 1, 256, "full"),
+    "small-v4-2x2x1": Layout(2, 2, 1, 2048, "dots"),
+    "base-v4-2x2x1": Layout(2, 2, 1, 512, "dots"),
+    "large-v4-2x2x2": Layout(2, 4, 1, 512, "dots"),
+    "xl-v4-2x2x4": Layout(2, 8, 1, 512, "dots"),
+    "xxl-v4-4x4x4": Layout(1, 32, 2, 512, "dots"),
+    "small-v5e-2x2": Layout(2, 2, 1, 1024, "dots"),
+    "base-v5e-2x2": Layout(2, 2, 1, 256, "dots"),
+    "large-v5e-4x4": Layout(2, 8, 1, 512, "dots"),
+    "xl-v5e-4x4": Layout(2, 8, 1, 256, "dots"),
     "xxl-v5e-16x16": Layout(2, 32, 4, 2048, "full"),
     "xxl-2xv5e-16x16": Layout(2, 32, 4, 2048, "full", replica=2),
-    "small-v5p-2x2x1": Layout(1, 4, 1, 2048, "full"),
-    "base-v5p-2x2x1": Layout(2, 2, 1, 1024, "full"),
-    "large-v5p-2x2x2": Layout(1, 8, 1, 1024, "full"),
-    "xl-v5p-2x2x4": Layout(1, 16, 1, 1024, "full"),
-    "xxl-v5p-4x4x8": Layout(2, 32, 2, 2048, "full"),
-    "small-v6e-2x2": Layout(1, 4, 1, 1024, "full"),
-    "base-v6e-2x2": Layout(2, 2, 1, 512, "full"),
-    "large-v6e-4x4": Layout(2, 8, 1, 1024, "full"),
-    "xl-v6e-4x4": Layout(1, 16, 1, 512, "full"),
-    "xxl-v6e-8x8": Layout(1, 32, 2, 1024, "full"),
-    "small-tpu7x-2x2x1": Layout(2, 4, 1, 2048, "full"),
-    "base-tpu7x-2x2x1": Layout(4, 2, 1, 2048, "full"),
-    "large-tpu7x-2x2x1": Layout(1, 8, 1, 1024, "full"),
-    "xl-tpu7x-2x2x2": Layout(1, 16, 1, 1024, "full"),
-    "xxl-tpu7x-4x4x4": Layout(2, 32, 2, 2048, "full"),
+    "small-v5p-2x2x1": Layout(2, 2, 1, 2048, "dots"),
+    "base-v5p-2x2x1": Layout(2, 2, 1, 2048, "dots"),
+    "large-v5p-2x2x2": Layout(2, 4, 1, 1024, "dots"),
+    "xl-v5p-2x2x4": Layout(2, 8, 1, 1024, "dots"),
+    "xxl-v5p-4x4x8": Layout(2, 32, 2, 2048, "dots"),
+    "small-v6e-2x2": Layout(2, 2, 1, 2048, "dots"),
+    "base-v6e-2x2": Layout(2, 2, 1, 512, "dots"),
+    "large-v6e-4x4": Layout(2, 8, 1, 1024, "dots"),
+    "xl-v6e-4x4": Layout(2, 8, 1, 512, "dots"),
+    "xxl-v6e-8x8": Layout(1, 32, 2, 512, "dots"),
+    "small-tpu7x-2x2x1": Layout(2, 4, 1, 2048, "dots"),
+    "base-tpu7x-2x2x1": Layout(4, 2, 1, 2048, "dots"),
+    "large-tpu7x-2x2x1": Layout(2, 4, 1, 1024, "dots"),
+    "xl-tpu7x-2x2x2": Layout(2, 8, 1, 1024, "dots"),
+    "xxl-tpu7x-4x4x4": Layout(2, 32, 2, 2048, "dots"),
     "small-h100-8": Layout(8, 1, 1, 2048, "dots"),
     "base-h100-8": Layout(8, 1, 1, 1024, "dots"),
     "large-h100-8": Layout(1, 8, 1, 512, "dots"),
