@@ -1,7 +1,7 @@
 """English image captions into German (Multi30k, 29,000 pairs) on one CPU, from scratch or begun with books.
 
     t2t train --config=multi30k
-    t2t train --config=multi30k:books         # then what the next begins with
+    t2t train --config=multi30k:books
     t2t train --config=multi30k:from_books
     t2t eval --workdir=runs/multi30k_from_books --tasks=multi30k_ende --split=test_2016 --steps=all \
         --data=../shared/data/tasks
@@ -14,7 +14,7 @@ supply; elsewhere than in `../shared/data` they are named by
         '--config.data.evaluation[0].source.data=DIR' --config.evaluation.judging.data=DIR
 
 A vocabulary of 8,000 pieces is trained on both languages first; the other two take it from
-`runs/multi30k`. `multi30k:books` fills spans in English books and in the captions, each language by itself.
+`runs/multi30k`. `multi30k:books`, which `from_books` begins with, fills spans in English books and in the captions, each language by itself.
 While translation is trained, BLEU of the first 200 captions of `val` is written beside the loss;
 `t2t eval --steps=all` gives the curve of all 1,000 of the test.
 
