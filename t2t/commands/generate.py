@@ -81,11 +81,11 @@ def execute(options, _overrides) -> None:
     if host_memory.only_cpus():
         host_memory.keep_freed_memory()
     from t2t.decoding.decode import check_beams, make_decoder
-    from t2t.training.restored import restored
+    from t2t.training.restored import restored, step_of
 
     check_beams(config, run.model.vocab_size)
     mesh = _mesh(options.mesh, run.mesh)
-    step = _step(options.workdir, options.step)
+    step = step_of(options.workdir, options.step)
     journal = None
     if options.output:
         journal = _journal(options, run, step, lines, config)
@@ -104,18 +104,6 @@ def execute(options, _overrides) -> None:
     else:
         for row in write(lines):
             print(_shown(row))
-
-
-def _step(workdir: str, step: int | None) -> int | None:
-    """The step that is read: the newest where none is asked for; None of published weights."""
-    from t2t.interop.opening import is_published
-    from t2t.training.checkpoint_reading import saved_steps
-
-    if is_published(workdir):
-        return step
-    wanted = [] if step is None else [step]
-    saved = saved_steps(f"{workdir}/checkpoints", wanted, f"--step={step}: ")
-    return saved[-1] if step is None else step
 
 
 def _journal(options, run, step: int | None, lines: list[str], config):

@@ -37,6 +37,13 @@ def _check_fractions(cfg, where: str, *names: str) -> None:
             raise UserError(f"{where}.{name}: must be in [0, 1), got {getattr(cfg, name)}")
 
 
+def _check_moments(cfg, where: str, *positive: str) -> None:
+    """Of Adam and what is made from it."""
+    _check_common(cfg, where)
+    _check_fractions(cfg, where, "b1", "b2")
+    _check_positive(cfg, where, "epsilon", *positive)
+
+
 def _check_positive(cfg, where: str, *names: str) -> None:
     for name in names:
         if getattr(cfg, name) <= 0:
@@ -96,9 +103,7 @@ class AdamW:
     state_dtype: StateType = "float32"
 
     def check(self, where: str) -> None:
-        _check_common(self, where)
-        _check_fractions(self, where, "b1", "b2")
-        _check_positive(self, where, "epsilon")
+        _check_moments(self, where)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,9 +125,7 @@ class AdamWScale:
     state_dtype: StateType = "float32"
 
     def check(self, where: str) -> None:
-        _check_common(self, where)
-        _check_fractions(self, where, "b1", "b2")
-        _check_positive(self, where, "epsilon", "minimum_scale")
+        _check_moments(self, where, "minimum_scale")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,9 +148,7 @@ class Lamb:
     state_dtype: StateType = "float32"
 
     def check(self, where: str) -> None:
-        _check_common(self, where)
-        _check_fractions(self, where, "b1", "b2")
-        _check_positive(self, where, "epsilon")
+        _check_moments(self, where)
 
 
 # Those of optax that need nothing but gradients and parameters. Its adafactor is not among them:

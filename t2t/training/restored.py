@@ -34,11 +34,17 @@ def restored(run, workdir: str, step: int | None = None, mesh: jax.sharding.Mesh
     if is_published(workdir):
         params = parameters(open_published(workdir, step=step).leaves, shapes)
     else:
-        _, params = read_parameters(workdir, _step(workdir, step), shapes, to_stderr)
+        _, params = read_parameters(workdir, step_of(workdir, step), shapes, to_stderr)
     return model, params, open_tokenizer(run, lambda text: None, workdir)
 
 
-def _step(workdir: str, step: int | None) -> int:
+def step_of(workdir: str, step: int | None) -> int | None:
+    """The step that is read: the newest where none is asked for; of published weights what is asked.
+
+    Raises: UserError when there is no such checkpoint.
+    """
+    if is_published(workdir):
+        return step
     wanted = [] if step is None else [step]
     saved = saved_steps(checkpoints_of(workdir), wanted, f"--step={step}: ")
     return saved[-1] if step is None else step

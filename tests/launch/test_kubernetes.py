@@ -88,13 +88,24 @@ JOB_SPEC = thing(
     podFailurePolicy=thing(["rules"], rules=many(RULE)),
     template=thing(["spec"], metadata=thing(labels=LABELS), spec=POD),
 )
-KINDS = {
-    "JobSet": thing(
+
+
+def named_object(version: str, kind: str, spec: dict) -> dict:
+    """The schema of an object of the cluster."""
+    return thing(
         ["apiVersion", "kind", "metadata", "spec"],
-        apiVersion={"const": "jobset.x-k8s.io/v1alpha2"},
-        kind={"const": "JobSet"},
+        apiVersion={"const": version},
+        kind={"const": kind},
         metadata=METADATA,
-        spec=thing(
+        spec=spec,
+    )
+
+
+KINDS = {
+    "JobSet": named_object(
+        "jobset.x-k8s.io/v1alpha2",
+        "JobSet",
+        thing(
             ["replicatedJobs"],
             network=thing(enableDNSHostnames=YES, publishNotReadyAddresses=YES),
             failurePolicy=thing(
@@ -118,19 +129,15 @@ KINDS = {
             ),
         ),
     ),
-    "Job": thing(
-        ["apiVersion", "kind", "metadata", "spec"],
-        apiVersion={"const": "batch/v1"},
-        kind={"const": "Job"},
-        metadata=METADATA,
-        spec=JOB_SPEC,
+    "Job": named_object(
+        "batch/v1",
+        "Job",
+        JOB_SPEC,
     ),
-    "Service": thing(
-        ["apiVersion", "kind", "metadata", "spec"],
-        apiVersion={"const": "v1"},
-        kind={"const": "Service"},
-        metadata=METADATA,
-        spec=thing(
+    "Service": named_object(
+        "v1",
+        "Service",
+        thing(
             clusterIP={"const": "None"},
             publishNotReadyAddresses=YES,
             selector=LABELS,
