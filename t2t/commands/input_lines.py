@@ -1,9 +1,9 @@
 """The inputs of `t2t generate`: lines of text, or a field of JSONL, of a file or of standard input."""
 
-import json
 import pathlib
 import sys
 
+from t2t.data.json_records import json_object, text_under
 from t2t.errors import UserError
 
 FIELD = "inputs"  # the input's key in JSONL
@@ -42,9 +42,6 @@ def read_inputs(path: str, field: str | None) -> list[str]:
 
 def _field(path: str, number: int, line: str, field: str) -> str:
     try:
-        row = json.loads(line)
-    except ValueError:
-        raise UserError(f"{path}:{number}: not a JSON object") from None
-    if not isinstance(row, dict) or not isinstance(row.get(field), str):
-        raise UserError(f"{path}:{number}: has no text under {field!r}; choose it by --field")
-    return row[field]
+        return text_under(field, json_object(line), line)
+    except ValueError as error:
+        raise UserError(f"{path}:{number}: {error} (--field={field})") from None
