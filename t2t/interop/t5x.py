@@ -14,10 +14,9 @@ from collections.abc import Iterator
 import ml_dtypes
 import numpy as np
 
-from t2t.data import files
 from t2t.data.storage import is_local, kvstore, storage_errors
 from t2t.errors import UserError
-from t2t.interop import stored_tensor as views
+from t2t.interop import flax_msgpack
 from t2t.interop.stored_tensor import Index, StoredTensor
 
 _SPEC = {"driver", "kvstore", "metadata"}
@@ -59,26 +58,20 @@ def steps_in(path: str) -> list[int]:
 
 
 def open_tensors(path: str) -> dict[str, StoredTensor]:
-    """Returns the parameters of the msgpack file `path` by name; arrays of tensorstore stay unread.
+    """Returns the parameters of the msgpack file `path` by name; all arrays stay unread.
 
     Raises: UserError where it is none of T5X's, is damaged, or misses a file.
     """
-    from flax import serialization
-
+    content = flax_msgpack.index(path)
     try:
-        content = serialization.msgpack_restore(files.read_bytes(path))
-        target = content["optimizer"]["target"]
-        version = int(content["version"])
-        assert isinstance(target, dict)
-    except UserError:
-        raise
-    except Exception:  # whatever damage makes of msgpack
-        raise UserError(
-            f"{path}: is no T5X checkpoint (msgpack of version and optimizer), or is cut short"
-        ) from None
+        target, version = content["optimizer"]["target"], int(content["version"])
+    except (KeyError, TypeError, ValueError):
+        target, version = None, 0
+    if not isinstance(target, dict):
+        raise UserError(f"{path}: is no T5X checkpoint (msgpack of version and optimizer)")
     if version < 3:
         raise UserError(f"{path}: is of T5X's version {version}; load and save it with T5X once")
-    folder = path.removesuffix("checkpoint").rstrip("/") or "."
+    folder = path.rpartition("/")[0] or "."
     return {name: _stored(path, folder, name, leaf) for name, leaf in _flat(target)}
 
 
@@ -91,8 +84,9 @@ def _flat(tree: dict, above: tuple[str, ...] = ()) -> Iterator[tuple[str, object
 
 
 def _stored(path: str, folder: str, name: str, leaf) -> StoredTensor:
-    if isinstance(leaf, np.ndarray):
-        return views.of_array(leaf)
+    if isinstance(leaf, StoredTensor):
+        _check_type(path, name, leaf.dtype.name)
+        return leaf
     if not isinstance(leaf, dict):
         raise UserError(
             f"{path}: {name} is {leaf!r}, not an array; an Orbax checkpoint is not T5X's own"
@@ -102,8 +96,7 @@ def _stored(path: str, folder: str, name: str, leaf) -> StoredTensor:
         raise UserError(f"{path}: {name} is at {leaf['kvstore']!r}, which T5X does not write")
     array = _open_zarr(f"{folder}/{inner}", f"{path}: {name}")
     shape, kind = tuple(array.shape), array.dtype.name
-    if kind not in _TYPES:
-        raise UserError(f"{path}: {name} is of type {kind}; only {', '.join(_TYPES)} can be read")
+    _check_type(path, name, kind)
     if shape != tuple(leaf["metadata"]["shape"]):
         raise UserError(f"{path}: {name} is {shape} there, not {leaf['metadata']['shape']}")
 
@@ -112,6 +105,11 @@ def _stored(path: str, folder: str, name: str, leaf) -> StoredTensor:
             return array[index].read().result()
 
     return StoredTensor(shape, _TYPES[kind], read)
+
+
+def _check_type(path: str, name: str, kind: str) -> None:
+    if kind not in _TYPES:
+        raise UserError(f"{path}: {name} is of type {kind}; only {', '.join(_TYPES)} can be read")
 
 
 def _open_zarr(path: str, what: str):

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import serialization
 
 from t2t import run as runs
 from t2t.cli import main
@@ -206,7 +207,7 @@ def peak_megabytes(*arguments) -> float:
 
 
 @pytest.mark.slow
-def test_a_model_passes_through_the_memory_of_a_few_of_its_tensors(tmp_path):
+def test_a_model_passes_through_the_memory_of_a_few_of_its_tensors(tmp_path, monkeypatch):
     """480 MB in few tensors, the largest 67 MB (two layers of 33 MB), in every direction."""
     changes = {
         "vocab_size": 8192, "d_model": 1024, "num_heads": 4, "d_kv": 64, "d_ff": 8192,
@@ -216,8 +217,11 @@ def test_a_model_passes_through_the_memory_of_a_few_of_its_tensors(tmp_path):
     total = sum(t.nbytes for t in tensors.values()) / 1e6
     largest = 2 * 1024 * 8192 * 4 / 1e6
     assert total > 450
-    write_t5x(tmp_path / "t5x", t5x_target(tensors, {**CONFIG, **changes}))
-    del tensors
+    target = t5x_target(tensors, {**CONFIG, **changes})
+    write_t5x(tmp_path / "t5x", target)
+    monkeypatch.setattr(serialization, "MAX_CHUNK_SIZE", 30_000_000)  # of a gigabyte
+    write_t5x(tmp_path / "msgpack", target, tensorstore=False)
+    del tensors, target
     peaks = {
         "hf -> t2t": peak_megabytes("convert", tmp_path / "hf", tmp_path / "run", "--to=t2t"),
         "hf -> hf": peak_megabytes(
@@ -229,8 +233,12 @@ def test_a_model_passes_through_the_memory_of_a_few_of_its_tensors(tmp_path):
         "t5x -> hf": peak_megabytes(
             "convert", tmp_path / "t5x", tmp_path / "c", "--to=huggingface"
         ),
+        "t5x msgpack -> hf": peak_megabytes(
+            "convert", tmp_path / "msgpack", tmp_path / "d", "--to=huggingface"
+        ),
     }
     print(f"{total:.0f} MB, largest leaf {largest:.0f} MB:", peaks)
     # 100 MB: the 64 MB block in hand, and compiled programs. Far under the whole, and no part of it.
     assert max(peaks.values()) < 4 * largest + 100 < 0.8 * total, peaks
     same_weights(tmp_path / "hf", tmp_path / "b")
+    same_weights(tmp_path / "c", tmp_path / "d")

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from flax import serialization
 
 from t2t.errors import UserError
 from t2t.interop import huggingface
@@ -91,7 +92,10 @@ def test_a_damaged_checkpoint_is_one_line(tmp_path):
     file = tmp_path / "t5x" / "checkpoint_7" / "checkpoint"
     whole = file.read_bytes()
     file.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(UserError, match="is no T5X checkpoint .* or is cut short"):
+    with pytest.raises(UserError, match="is no msgpack file .* cut short .it ends too early."):
+        open_published(str(file))
+    file.write_bytes(serialization.msgpack_serialize({"params": {"kernel": np.zeros(3)}}))
+    with pytest.raises(UserError, match="is no T5X checkpoint"):
         open_published(str(file))
     file.write_bytes(b"model_checkpoint_path: 'model.ckpt-0'\n")
     with pytest.raises(UserError, match="neither a run of t2t, a Hugging Face directory nor a T5X"):
