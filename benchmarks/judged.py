@@ -23,6 +23,7 @@ from benchmarks import results
 from benchmarks.families import FAMILIES
 from t2t import run as runs
 from t2t.errors import UserError
+from t2t.evaluation.config import Judging
 from t2t.models.architecture import DECODER, ENCODER, ENCODER_DECODER
 from t2t.tasks import catalog
 from t2t.tasks.examples import examples
@@ -97,13 +98,14 @@ def tuned(
     return folder
 
 
-def judged(task: Task, folder: pathlib.Path, data: str, rank: bool) -> str:
+def judged(task: Task, folder: pathlib.Path, options: argparse.Namespace, rank: bool) -> str:
     """Judges the newest checkpoint, if that is not done yet; returns its scores with their intervals, or
     "-" where the model cannot be asked."""
     step = steps_in(f"{folder}/checkpoints")[-1]
-    name = f"{task.name}.rank" if rank else task.name
+    name = ".".join(filter(None, (task.name, Judging(limit=options.limit, rank=rank).variant)))
     found = folder / "predictions" / name / f"{step}.json"
-    given = [f"--workdir={folder}", f"--tasks={task.name}", f"--data={data}", "--batch-size=64"]
+    given = [f"--workdir={folder}", f"--tasks={task.name}", f"--data={options.data}"]
+    given += ["--batch-size=64", *([f"--limit={options.limit}"] if options.limit else [])]
     if not found.exists() and (code := t2t("eval", *given, *["--rank"] * rank)):
         if code == 2:  # one line has said why
             return "-"
@@ -119,10 +121,10 @@ def cell(task: Task, run: pathlib.Path, options: argparse.Namespace) -> str:
     """Returns what the table says of a family on a task."""
     if has_training(task, options.data):
         folder = tuned(task, run, options.workdir / f"{run.name}-{task.name}", options)
-        return judged(task, folder, options.data, rank=False)
+        return judged(task, folder, options, rank=False)
     folder = linked(run, options.workdir / run.name)
     writes = runs.load_saved(str(run)).model.stacks != ENCODER
-    return judged(task, folder, options.data, rank=bool(task.labels) and writes)
+    return judged(task, folder, options, rank=bool(task.labels) and writes)
 
 
 def headed(task: Task, data: str) -> str:
@@ -143,6 +145,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=300, help="of fine-tuning (300)")
     parser.add_argument("--length", type=int, default=256, help="tokens of a row (256)")
     parser.add_argument("--rows", type=int, default=8, help="rows a step (8)")
+    parser.add_argument("--limit", type=int, default=0, help="only the first examples (0: all)")
     parser.add_argument("--workdir", type=pathlib.Path, default=pathlib.Path("runs/judged"))
     results.add_argument(parser)
     options = parser.parse_args()
@@ -165,7 +168,8 @@ def main() -> None:
         "judged",
         results.machine(),
         results.versions("jax", "flax"),
-        f"{options.steps} steps of {options.rows} rows of {options.length}; "
+        f"{options.steps} steps of {options.rows} rows of {options.length}"
+        f"{f', the first {options.limit} of each' if options.limit else ''}; "
         f"{', '.join(head[2:])}: "
         + "; ".join(f"{' '.join(row[:2])} {', '.join(row[2:])}" for row in rows),
         options.results,
