@@ -116,9 +116,10 @@ class CheckpointStore:
             metrics = read_manifest(self.directory, step)["metrics"]
         except Unsound:
             return  # found out, and said, where this step is restored
-        self._rank(step, metrics)
+        self.rank(step, metrics)
 
-    def _rank(self, step: int, metrics: dict) -> None:
+    def rank(self, step: int, metrics: dict) -> None:
+        """Ranks a saved step by its `best_metric`, where it was evaluated only after its save."""
         value = metrics.get(self._cfg.best_metric)
         if value is not None and not math.isnan(value):
             self._best.values[step] = value
@@ -180,8 +181,7 @@ class CheckpointStore:
                 for name, x in arrays.items()
             },
         }
-        if self._cfg.keep_best:
-            self._rank(step, metrics)
+        self.rank(step, metrics)
         self._pending = step
         try:
             self._manager.save(

@@ -164,6 +164,7 @@ def train(
         if evaluation_due(start):  # step 0 is: before anything is learnt
             with metrics.pause(), goodput.during("evaluating"):
                 scores = evaluate(start)
+            checkpoints.rank(start, scores)  # a stop may have cut off its evaluation, not its save
         enough = wait_for_better(start, scores)
         for step in range(start + 1, start + 1 if enough or stop else last + 1):
             watchdog.phase(f"step {step}: waiting for data")

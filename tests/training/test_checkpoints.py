@@ -117,6 +117,20 @@ def test_keep_rules(tmp_path):
     assert steps_in(tmp_path) == [4, 6, 10, 12, 14, 16]  # best 4 10, every 6: 6 12, newest 14 16
 
 
+def test_a_step_evaluated_only_after_its_save_is_ranked(tmp_path):
+    keep = Checkpoints(keep_latest=1, keep_best=1, best_metric="eval/books/loss")
+    store = open_checkpoints(tmp_path, keep)
+    store.save(2, make_state(2), RECORD)  # a stop cut its evaluation off
+    store.close()
+    store = open_checkpoints(tmp_path, keep)
+    store.rank(2, {"eval/books/loss": 1.0})
+    for step, loss in ((4, 3.0), (6, 2.0)):
+        store.save(step, make_state(step), RECORD, {"eval/books/loss": loss})
+        store.wait()
+    store.close()
+    assert steps_in(tmp_path) == [2, 6]
+
+
 def test_due_by_steps_and_by_time(tmp_path):
     now = [100.0]
     store = open_checkpoints(
