@@ -39,7 +39,12 @@ def gradients(run, mesh, batch):
     on = meshes.make_mesh(mesh, jax.devices()[: 1 if mesh == Mesh() else 8])
     constrain = sharding.constrainer(on)
     make = functools.cache(
-        lambda arch: build(arch, constrain=constrain, attention=sharded_attention(constrain))
+        lambda arch: build(
+            arch,
+            constrain=constrain,
+            attention=sharded_attention(constrain),
+            spread=sharding.spreader(on),
+        )
     )
     model, loss_fn, _ = wired(run, make, on)
     layout = sharding.shardings(model.axes, model.shapes, on, model.units)

@@ -92,7 +92,7 @@ def plain_attention(
 ) -> jax.Array:
     """softmax(query key^T + bias) value, without a scale: queries carry it.
 
-    query [B, T, H, D], keys [B, S, H, D] or of fewer heads, bias broadcastable to [B, H, T, S].
+    query [B, T, H, D], keys [B, S, H, D] or of fewer heads, bias [n, H, T, S] as in `add_bias`.
     Softmax in float32. Dropout draws once along `shared_axes` of the weights (T5X: all queries).
     softcap c: c tanh(logits / c) in the place of the logits; 0: none.
     """
@@ -151,19 +151,23 @@ def _softmax(
 
 @jax.custom_vjp
 def add_bias(logits: jax.Array, bias: jax.Array) -> jax.Array:
-    """logits [B, H, T, S] + bias [1, H, T, S] (or [B, H, T, S]).
+    """logits [B, H, T, S] + bias [n, H, T, S], of which each is for the next B / n rows.
 
-    The gradient of a bias that all rows share is summed over them by a product with ones. As a plain
+    The gradient of a bias that rows share is summed over them by a product with ones. As a plain
     sum, XLA's CPU backend merges those of all layers into one slow reduction: a tenth of a step.
     """
-    return logits + bias.astype(logits.dtype)
+    return (_parts(logits, bias) + bias[:, None].astype(logits.dtype)).reshape(logits.shape)
+
+
+def _parts(x: jax.Array, bias: jax.Array) -> jax.Array:
+    """[B, ...] -> [n, B / n, ...]."""
+    return x.reshape(bias.shape[0], -1, *x.shape[1:])
 
 
 def _add_bias_backward(bias: jax.Array, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
-    if bias.shape[0] == gradient.shape[0]:
-        return gradient, gradient.astype(bias.dtype)
-    ones = jnp.ones(gradient.shape[0], gradient.dtype)
-    return gradient, jnp.einsum("b,bhts->hts", ones, gradient)[None].astype(bias.dtype)
+    parts = _parts(gradient, bias)
+    ones = jnp.ones(parts.shape[1], gradient.dtype)
+    return gradient, jnp.einsum("b,nbhts->nhts", ones, parts).astype(bias.dtype)
 
 
 add_bias.defvjp(lambda logits, bias: (add_bias(logits, bias), bias), _add_bias_backward)

@@ -18,7 +18,7 @@ from t2t.models.dropout import dropout, shared_axes, split_key
 from t2t.models.experts import Experts
 from t2t.models.feed_forward import FeedForward
 from t2t.models.norms import norm
-from t2t.models.parameters import Constrain, Declare
+from t2t.models.parameters import Constrain, Declare, Spread
 from t2t.models.positions import RelativeBias
 
 
@@ -26,7 +26,7 @@ class Surroundings(NamedTuple):
     """What is the same for all layers of a stack."""
 
     visibility: Visibility
-    bias: jax.Array | None = None  # [1, H, T, S] for self-attention; None where a layer has its own
+    bias: jax.Array | None = None  # [n, H, T, S] for self-attention; None where a layer has its own
     encoded: jax.Array | None = None  # [B, S, E]; not needed when the cache holds its keys
     cross_visibility: Visibility = Visibility()
     place: Place | None = None  # None where nothing in the layers depends on it
@@ -61,6 +61,7 @@ class Block(nnx.Module):
         decoder: bool,
         constrain: Constrain,
         attention: AttentionFunction,
+        spread: Spread,
         cross: bool,
         sparse: bool = False,
     ):
@@ -75,7 +76,7 @@ class Block(nnx.Module):
         self.shared_axes = shared_axes(arch)
         self.own_bias = arch.relative_bias == "per_layer"
         if self.own_bias:
-            self.relative_bias = RelativeBias(arch, declare, bidirectional=not decoder)
+            self.relative_bias = RelativeBias(arch, declare, not decoder, spread)
         self.pre_attention_norm = here("before")
         self.self_attention = Attention(arch, declare, attention)
         self.post_attention_norm = here("after")
@@ -115,7 +116,7 @@ class Block(nnx.Module):
             cache, longest = cache._replace(self_attention=own), own.key.shape[2]
         bias = around.bias
         if self.own_bias:
-            bias = self.relative_bias(x.shape[1], longest, visibility.first_query)
+            bias = self.relative_bias(*x.shape[:2], longest, visibility.first_query)
         if cache is None:
             y = self.self_attention(y, own, bias, visibility, keys[0], around.place)
         else:

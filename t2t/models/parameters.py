@@ -8,6 +8,13 @@ from flax import nnx
 
 Initializer = Callable[[jax.Array, tuple[int, ...], jnp.dtype], jax.Array]
 Constrain = Callable[[jax.Array, tuple[str | None, ...]], jax.Array]
+# spread(x, rows) -> [n, *x.shape]: x once for each of the n parts that `rows` of a batch are split into.
+Spread = Callable[[jax.Array, int], jax.Array]
+
+
+def unsplit(x: jax.Array, rows: int) -> jax.Array:
+    """The `Spread` of where rows are not split: [1, *x.shape]."""
+    return x[None]
 
 
 class Declare:

@@ -9,7 +9,7 @@ from t2t.models.architecture import Architecture
 from t2t.models.attention import AttentionFunction
 from t2t.models.block import Block, LayerCache, Surroundings
 from t2t.models.dropout import split_key
-from t2t.models.parameters import Constrain, Declare
+from t2t.models.parameters import Constrain, Declare, Spread
 
 
 class PeriodCache(NamedTuple):
@@ -34,12 +34,13 @@ class Period(nnx.Module):
         decoder: bool,
         constrain: Constrain,
         attention: AttentionFunction,
+        spread: Spread,
         cross: bool,
     ):
         self.count = arch.expert_every
         for i in range(self.count):
             sparse = i == min(1, self.count - 1)
-            block = Block(arch, declare, decoder, constrain, attention, cross, sparse)
+            block = Block(arch, declare, decoder, constrain, attention, spread, cross, sparse)
             setattr(self, f"slot_{i}", block)
 
     def _slots(self) -> list[Block]:

@@ -8,7 +8,7 @@ import numpy as np
 from flax import nnx
 
 from t2t.models.architecture import Architecture
-from t2t.models.parameters import Declare
+from t2t.models.parameters import Declare, Spread, unsplit
 
 # The most devices that the rows of a bias are laid out on without copies of others' (a power of 2).
 _BLOCKS = 64
@@ -39,32 +39,45 @@ def relative_bucket(
 
 
 class RelativeBias(nnx.Module):
-    """Table [heads, buckets] -> bias [1, heads, T, S], the same for every row of a batch."""
+    """Table [heads, buckets] -> bias [n, heads, T, S], the same for every row of a batch.
 
-    def __init__(self, arch: Architecture, declare: Declare, bidirectional: bool):
+    n: once for each part that the rows are split into. So its gradient [heads, T, S], of every layer,
+    stays where it is computed, and that of the table alone is summed over devices.
+    """
+
+    def __init__(
+        self,
+        arch: Architecture,
+        declare: Declare,
+        bidirectional: bool,
+        spread: Spread = unsplit,
+    ):
         init = jax.nn.initializers.variance_scaling(1.0, "fan_avg", "uniform")
         shape = (arch.heads, arch.relative_buckets)
         self.table = declare(init, shape, ("heads", "buckets"))
         self.dtype = arch.dtype
         self.bidirectional = bidirectional
         self.max_distance = arch.relative_max_distance
+        self.spread = spread
 
-    def __call__(self, queries: int, keys: int, first_query: jax.Array | None = None) -> jax.Array:
-        """Bias of queries at `first_query`.. (0 when None) against keys at 0..; [1, H, T, S].
+    def __call__(
+        self, rows: int, queries: int, keys: int, first_query: jax.Array | None = None
+    ) -> jax.Array:
+        """Bias of queries at `first_query`.. (0 when None) against keys at 0..; [n, H, T, S].
 
         `first_query` may be traced and is at most keys - queries.
         """
         # The bias depends on key - query alone: T + S - 1 values, laid out diagonal by diagonal.
         lowest = -(queries - 1) if first_query is None else -(keys - 1)
         distances = np.arange(lowest, keys)
-        table = self.table[...].astype(self.dtype)
+        table = self.spread(self.table[...], rows).astype(self.dtype)
         bucket = relative_bucket(distances, self.bidirectional, table.shape[-1], self.max_distance)
-        diagonals = table[:, bucket]
+        diagonals = table[..., bucket]
         if first_query is not None:
             diagonals = jax.lax.dynamic_slice_in_dim(
-                diagonals, keys - queries - first_query, queries + keys - 1, axis=1
+                diagonals, keys - queries - first_query, queries + keys - 1, axis=2
             )
-        return toeplitz(diagonals, queries, keys)[None]
+        return jax.vmap(lambda part: toeplitz(part, queries, keys))(diagonals)
 
 
 def toeplitz(diagonals: jax.Array, rows: int, columns: int) -> jax.Array:

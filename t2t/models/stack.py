@@ -9,7 +9,7 @@ from t2t.models.attention import AttentionFunction
 from t2t.models.block import Block, LayerCache, Surroundings
 from t2t.models.dropout import branch_factor, dropout, shared_axes, split_key
 from t2t.models.norms import norm
-from t2t.models.parameters import Constrain, Declare
+from t2t.models.parameters import Constrain, Declare, Spread
 from t2t.models.period import Period
 from t2t.models.positions import RelativeBias
 
@@ -37,14 +37,17 @@ class Stack(nnx.Module):
         decoder: bool,
         constrain: Constrain,
         attention: AttentionFunction,
+        spread: Spread,
     ):
         cross = decoder and arch.encoder_layers > 0
         kind, layers = (Period, layers // arch.expert_every) if arch.experts else (Block, layers)
         self.stored = arch.layer_groups or layers
-        self.layers = kind(arch, declare.stacked(self.stored), decoder, constrain, attention, cross)
+        self.layers = kind(
+            arch, declare.stacked(self.stored), decoder, constrain, attention, spread, cross
+        )
         self.shared_bias = arch.relative_bias == "shared"
         if self.shared_bias:
-            self.relative_bias = RelativeBias(arch, declare, bidirectional=not decoder)
+            self.relative_bias = RelativeBias(arch, declare, not decoder, spread)
         after = arch.norm_place == "after"
         self.final_norm = nnx.data(None) if after else norm(arch, declare)
         self.count = layers
@@ -71,7 +74,7 @@ class Stack(nnx.Module):
         if self.shared_bias:
             keys = x.shape[1] if cache is None else cache[0].longest
             first = around.visibility.first_query
-            around = around._replace(bias=self.relative_bias(x.shape[1], keys, first))
+            around = around._replace(bias=self.relative_bias(*x.shape[:2], keys, first))
 
         layer_keys = None if layers_key is None else jax.random.split(layers_key, self.count)
         x, cache, aux = self._apply(x, around, cache, layer_keys)

@@ -18,7 +18,7 @@ from t2t.models.heads import add_heads, vocabulary_logits
 from t2t.models.input_embedding import add_tables, embed
 from t2t.models.lora import add_adapters
 from t2t.models.lora_config import LoRA
-from t2t.models.parameters import Constrain, Declare, wide
+from t2t.models.parameters import Constrain, Declare, Spread, unsplit, wide
 from t2t.models.stack import Stack
 from t2t.models.two_stream import TwoStreamStack
 
@@ -71,11 +71,12 @@ class Transformer(nnx.Module):
         key: jax.Array,
         constrain: Constrain,
         attention: AttentionFunction,
+        spread: Spread,
     ):
         declare = Declare(key)
 
         def stack(layers: int, decoder: bool) -> Stack:
-            return Stack(arch, declare, layers, decoder, constrain, attention)
+            return Stack(arch, declare, layers, decoder, constrain, attention, spread)
 
         self.token_embedding = Embedding(arch, declare, arch.vocab_size)
         if arch.relative_attention:
@@ -205,12 +206,14 @@ def build(
     arch: Architecture,
     constrain: Constrain = lambda x, names: x,
     attention: AttentionFunction = plain_attention,
+    spread: Spread = unsplit,
     platform: str | None = None,
     lora: LoRA | None = None,
 ) -> Model:
     """The model of `arch`, with LoRA's adapters beside its kernels where asked for.
 
-    `constrain(x, names)` pins an activation's sharding by logical names.
+    `constrain(x, names)` pins an activation's sharding by logical names; `spread(x, rows)` gives each
+    part that rows are split into an x of its own.
 
     platform: "tpu", "gpu" or "cpu", what the programs are for (default: the default backend); it
     decides what `layers="auto"` is.
@@ -220,7 +223,7 @@ def build(
         arch = dataclasses.replace(arch, layers="scan" if scan else "unroll")
 
     def module(key: jax.Array) -> Transformer:
-        network = Transformer(arch, key, constrain, attention)
+        network = Transformer(arch, key, constrain, attention, spread)
         if lora is not None:
             network.drops |= lora.dropout > 0
             add_adapters(network, lora, jax.random.fold_in(key, _ADAPTERS))

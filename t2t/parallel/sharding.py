@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -112,6 +113,22 @@ def constrainer(mesh: Mesh) -> Callable:
         )
 
     return constrain
+
+
+def spreader(mesh: Mesh) -> Callable:
+    """Returns `spread(x, rows)` -> [n, *x.shape]: x once for each part that rows of a batch are split
+    into, laid out as they are."""
+
+    def spread(x, rows):
+        parts = spec(("batch",), (rows,), ACTIVATIONS, mesh)
+        if not parts:
+            return x[None]
+        split = NamedSharding(mesh, PartitionSpec(*parts, *[PartitionSpec.UNCONSTRAINED] * x.ndim))
+        count = math.prod(mesh.shape[axis] for axis in np.ravel(parts[0]))
+        copies = jnp.broadcast_to(x, (count, *x.shape))
+        return jax.lax.with_sharding_constraint(copies, split)
+
+    return spread
 
 
 def unsharded(

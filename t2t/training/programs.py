@@ -68,6 +68,7 @@ def build(run, devices: list | None = None) -> Programs:
             arch,
             constrain=constrain,
             attention=sharded_attention(constrain),
+            spread=sharding.spreader(mesh),
             platform=platform,
             lora=run.training.lora,
         )

@@ -43,13 +43,13 @@ def test_toeplitz_equals_indexing(rows, columns):
 def test_bias_of_a_later_query_is_a_row_of_the_whole(bidirectional):
     arch = t5.architecture("small", heads=3)
     bias = RelativeBias(arch, Declare(jax.random.key(0)), bidirectional)
-    whole = np.asarray(bias(150, 150))
+    whole = np.asarray(bias(1, 150, 150))
     assert whole.shape == (1, 3, 150, 150)
     distance = np.arange(150)[None] - np.arange(150)[:, None]
     table = np.asarray(bias.table[...])
     np.testing.assert_array_equal(
         whole[0], table[:, relative_bucket(distance, bidirectional, 32, 128)]
     )
-    later = jax.jit(lambda first: bias(2, 150, first))
+    later = jax.jit(lambda first: bias(1, 2, 150, first))
     for first in (0, 1, 77, 148):
         np.testing.assert_array_equal(later(first), whole[:, :, first : first + 2])

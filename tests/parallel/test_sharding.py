@@ -80,3 +80,12 @@ def test_what_could_not_be_split_is_listed_with_its_bytes():
     }
     axes = {"a": ("embed", "mlp"), "b": ("embed", "mlp")}
     assert sharding.unsharded(axes, shapes, mesh) == [("a", 1001 * 1001 * 4)]
+
+
+def test_spread_gives_each_part_of_the_rows_its_own():
+    mesh = make_mesh(Mesh(data=2, fsdp=2, tensor=2))
+    x = jnp.arange(6.0).reshape(2, 3)
+    got = jax.jit(lambda x: sharding.spreader(mesh)(x, 8))(x)
+    np.testing.assert_array_equal(got, np.broadcast_to(x, (4, 2, 3)))
+    assert {shard.data.shape[0] for shard in got.addressable_shards} == {1}
+    assert sharding.spreader(mesh)(x, 6).shape == (1, 2, 3)  # rows that do not divide are not split

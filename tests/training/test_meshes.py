@@ -188,6 +188,14 @@ def test_scores_and_residuals_of_a_device_are_its_part(compiled, name):
         assert not re.search(r"f32\[2,64(,1)?\]\S* rsqrt", text)
 
 
+@pytest.mark.parametrize("name", ["data", "fsdp, tensor"])
+def test_of_a_position_bias_only_the_table_is_reduced(compiled, name):
+    """Not [H, T, S] once a layer, which is several times the parameters of a small model."""
+    text = compiled(MESHES[name]).as_text()
+    reduced = [line for line in text.splitlines() if re.search(r" all-reduce(-start)?\(", line)]
+    assert reduced and not [line for line in reduced if re.search(r"\[[\d,]*64,64\]", line)]
+
+
 def _shaped(text: str, shape: tuple[int, ...]) -> bool:
     return f"f32[{','.join(map(str, shape))}]" in text
 
