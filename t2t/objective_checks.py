@@ -67,7 +67,7 @@ def check_objective(run, trains: bool = True) -> None:
                     f"({run.objective.pairs}, config.objective) need 2"
                 )
     if isinstance(run.objective, ErnieTasks):
-        ernie_tasks.check_model(run.model)
+        ernie_tasks.check_model(run.objective, run.model)
     _check_spans(run)
     if isinstance(run.objective, PermutationLM):
         _check_permutation(run)

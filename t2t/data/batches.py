@@ -19,9 +19,11 @@ from t2t.data.augmentation_config import Augmentation
 from t2t.data.config import Data
 from t2t.data.corpus_rows import CorpusRows
 from t2t.data.cutting import rows_of
+from t2t.data.marker_places import MarkerPlaces, around, marker_places
 from t2t.data.order import Pieces, below, random_bits, sample_range
 from t2t.errors import UserError
 from t2t.objectives.config import Objective
+from t2t.objectives.discourse import Marked
 from t2t.objectives.implementations import (
     implementation,
     luck,
@@ -59,7 +61,8 @@ class Samples:
     stores, corpora: one of each a corpus, named `names`. tree: which corpus a sample comes from.
     documents: the part of each store that is the corpus's, [first, last) documents.
     pieces: the batch schedule. full: whether batches have neither padding nor packing, and so no
-    segments and positions. batches: how many there are; None without end.
+    segments and positions. batches: how many there are; None without end. markers: of each corpus, where
+    the objective takes them.
     """
 
     names: tuple[str, ...]
@@ -77,6 +80,7 @@ class Samples:
     batches: int | None = None
     among: int = 0  # when positive, only the first so many samples are used, over and over
     augmentation: Augmentation = Augmentation()
+    markers: tuple[MarkerPlaces, ...] = ()
 
     def __post_init__(self):
         if self.order == "streams" and len({size for _, size in self.pieces}) > 1:
@@ -119,33 +123,38 @@ class Samples:
         corpus, epoch = (np.repeat(a, examples.in_row) for a in (examples.corpus, examples.epoch))
         place = examples.starts + (corpus << CORPUS_BIT)
         number = luck(self.objective, examples.number, place, epoch)
-        places, lengths, more = examples.starts, examples.lengths, {}
+        blocks, more = {"own": (examples.starts, examples.lengths)}, {}
+        implemented = implementation(self.objective)
         if self.objective.takes_other_text:
-            others = self._other_documents(corpus, examples, number)
-            corpus = np.concatenate([corpus, corpus])
-            places = np.concatenate([places, others[0]])
-            lengths = np.concatenate([lengths, others[1]])
-        count = len(examples.starts)
+            blocks["other"] = self._other_documents(corpus, examples, number)
         if self.objective.has_stages:
-            behind = self._behind(corpus[:count], examples)
-            corpus = np.concatenate([corpus, corpus[:count]])
-            places = np.concatenate([places, behind[0]])
-            lengths = np.concatenate([lengths, behind[1]])
-        tokens, starts = self._read(corpus, places, lengths)
-        if self.objective.takes_other_text:
-            more["other"] = starts[count : 2 * count], lengths[count : 2 * count]
-        if self.objective.both_ways:
-            more["backward"] = self._backward(corpus[:count], examples.number)
-        if self.objective.has_stages:
-            more["behind"] = starts[2 * count :], lengths[2 * count :], behind[2]
+            *blocks["behind"], begins = self._behind(corpus, examples)
             # Held-out text is always of the last stage.
             drawn = np.repeat(samples, examples.in_row)
             more["sample"] = drawn if self.batches is None else np.full_like(drawn, 1 << 62)
-        return implementation(self.objective).make_packed_batch(
+        if self.objective.takes_markers:
+            bits = random_bits(self.seed, self.purpose, number, 1)[:, 0]
+            asked = implemented.asks_marker(self.objective, more["sample"], bits)
+            begin, *lengths = self._around_markers(corpus, examples, number, asked)
+            blocks["marked"] = begin, sum(lengths[:3])
+        tokens, starts = self._read(
+            np.tile(corpus, len(blocks)),
+            *(np.concatenate([one[k] for one in blocks.values()]) for k in (0, 1)),
+        )
+        at = dict(zip(blocks, np.split(starts, len(blocks)), strict=True))
+        if self.objective.takes_other_text:
+            more["other"] = at["other"], blocks["other"][1]
+        if self.objective.both_ways:
+            more["backward"] = self._backward(corpus, examples.number)
+        if self.objective.has_stages:
+            more["behind"] = at["behind"], blocks["behind"][1], begins
+        if self.objective.takes_markers:
+            more["marked"] = Marked(at["marked"], *lengths)
+        return implemented.make_packed_batch(
             self.objective,
             self.vocabulary,
             tokens,
-            starts[:count],
+            at["own"],
             examples.lengths,
             examples.in_row,
             lambda count: random_bits(self.seed, self.purpose, number, count),
@@ -199,6 +208,23 @@ class Samples:
             sizes[of] = np.minimum(examples.lengths[of], offsets[own + 1] - places[of])
             begins[of] = np.maximum(offsets[own] - examples.starts[of], 0)
         return places, sizes, begins
+
+    def _around_markers(
+        self, corpus: np.ndarray, examples: Examples, number: np.ndarray, asked: np.ndarray
+    ) -> tuple[np.ndarray, ...]:
+        """Draws a place of its corpus with a discourse marker for each example that is asked (bool [E]).
+
+        Returns (where the text begins in the store, tokens before the marker, of it and behind it, which
+        one it is), [E] each; nothing, of marker -1, for the others.
+        """
+        bits = random_bits(self.seed, f"{self.purpose}/marker", number, 1)[:, 0]
+        found = np.zeros((5, len(number)), np.int64)
+        found[4] = -1
+        for c in np.unique(corpus[asked]).tolist():
+            of = np.flatnonzero(asked & (corpus == c))
+            offsets = np.asarray(self.stores[c].offsets)
+            found[:, of] = around(self.markers[c], offsets, bits[of], examples.lengths[of])
+        return tuple(found)
 
     def _pairs_batch(self, examples: Examples) -> dict:
         corpus = np.repeat(examples.corpus, examples.in_row)
@@ -332,11 +358,22 @@ def training_samples(
         for (store, corpus), n in zip(pairs, lanes, strict=True)
     ]
     tree = mixture.split_tree(names, _shares(data, stores, cut))
+    documents = tuple(
+        corpus_rows.token_range(store, corpus.documents)[:2] for store, corpus in pairs
+    )
+    markers = ()
+    if objective.takes_markers:
+        markers = tuple(map(marker_places, stores, documents, [vocabulary] * len(stores)))
+        if not any(len(places.at) for places in markers):
+            raise UserError(
+                f"corpus {names[0]!r}: no sentence begins with one of config.objective.markers; name those "
+                "of its language, or leave discourse out of config.objective.stages"
+            )
     return Samples(
         names,
         tuple(stores),
         tuple(cut),
-        tuple(corpus_rows.token_range(store, corpus.documents)[:2] for store, corpus in pairs),
+        documents,
         tree,
         data.order,
         pieces,
@@ -346,6 +383,7 @@ def training_samples(
         "train",
         always_full(data, objective),
         augmentation=data.augmentation,
+        markers=markers,
     )
 
 
@@ -394,11 +432,15 @@ def evaluation_samples(
         batches = -(-rows.rows // size)
         if data.order == "streams":
             rows = corpus_rows.OnceInLanes(rows, size, batches)
+        documents = corpus_rows.token_range(store, corpus.documents)[:2]
+        markers = ()
+        if objective.takes_markers:
+            markers = (marker_places(store, documents, vocabulary),)
         result[corpus.name] = Samples(
             (corpus.name,),
             (store,),
             (rows,),
-            (corpus_rows.token_range(store, corpus.documents)[:2],),
+            (documents,),
             mixture.split_tree((corpus.name,), (1.0,)),
             data.order,
             ((0, size),),
@@ -408,5 +450,6 @@ def evaluation_samples(
             f"evaluation/{corpus.name}",
             always_full(data, objective),
             batches,
+            markers=markers,
         )
     return result

@@ -64,5 +64,7 @@ def token_marks(text: str, offsets: np.ndarray) -> np.ndarray:
                 number[begin:end] = i
         of = number[starts]
         marks[1:] |= np.where((of[1:] > 0) & (of[1:] == of[:-1]), bit, 0).astype(np.int32)
-    upper = np.fromiter((text[i : i + 1].isupper() for i in starts.tolist()), bool, len(starts))
+    # A token that opens with the space before its word (byte-level BPE) has that space too.
+    opens = (text[begin:end].lstrip()[:1] for begin, end in offsets.tolist())
+    upper = np.fromiter((first.isupper() for first in opens), bool, len(starts))
     return marks | np.where(upper, CAPITAL, 0).astype(np.int32)

@@ -30,8 +30,8 @@ class Vocabulary:
     `sentinels[k]` is the id of `<extra_id_k>`. `fingerprint` (32 hex digits) is the same for two
     tokenizers exactly when they give the same ids, as far as their content tells.
     `named` are (name, id) of further special tokens. `marks` (see `piece_marks`), `counts` (see
-    t2t.data.token_counts) and `labels` (the tokens of each label of a classifier) are empty unless asked
-    for.
+    t2t.data.token_counts), `labels` (the tokens of each label of a classifier) and `markers` (those of each
+    discourse marker with its comma) are empty unless asked for.
     """
 
     size: int
@@ -48,6 +48,7 @@ class Vocabulary:
     marks: bytes = b""
     counts: bytes = b""
     labels: tuple[tuple[int, ...], ...] = ()
+    markers: tuple[tuple[int, ...], ...] = ()
 
     @property
     def start_id(self) -> int:

@@ -7,10 +7,18 @@ from typing import ClassVar, Literal, TypeAlias
 from t2t.errors import UserError
 from t2t.models.architecture import DECODER, ENCODER, ENCODER_DECODER
 from t2t.objectives.classes_config import Classes
+from t2t.objectives.ernie_config import TASKS as TASKS
+from t2t.objectives.ernie_config import ErnieTasks
+from t2t.objectives.ernie_config import Stage as Stage
 from t2t.objectives.extractive_config import ExtractiveSpans
 from t2t.objectives.length_check import check_length
-from t2t.objectives.masking_config import ExternalSpans, MaskedLM, NGrams, WholeWords
-from t2t.objectives.masking_config import Tokens as Tokens  # recipes take all units from here
+
+# Recipes take all units from here.
+from t2t.objectives.masking_config import ExternalSpans as ExternalSpans
+from t2t.objectives.masking_config import MaskedLM
+from t2t.objectives.masking_config import NGrams as NGrams
+from t2t.objectives.masking_config import Tokens as Tokens
+from t2t.objectives.masking_config import WholeWords as WholeWords
 from t2t.objectives.traits import Traits
 
 ANY = "any stacks"
@@ -247,83 +255,6 @@ class PermutationLM(Traits):
                 f"{where}.reuse: 0 with pairs, whose segments do not go on in the next row; "
                 "a memory needs text to remember"
             )
-
-
-@dataclass(frozen=True)
-class Stage:
-    """Shares of ERNIE 2.0's tasks in the examples of a stretch of training.
-
-    samples: how many it has; 0: all that follow.
-    """
-
-    samples: int = 0
-    knowledge: float = 0.4
-    capital: float = 0.15
-    relation: float = 0.15
-    reordering: float = 0.15
-    distance: float = 0.15
-
-    def shares(self) -> tuple[float, ...]:
-        """In the order of `TASKS`."""
-        return self.knowledge, self.capital, self.relation, self.reordering, self.distance
-
-    def check(self, where: str) -> None:
-        if self.samples < 0:
-            raise UserError(f"{where}.samples: {self.samples} is negative")
-        if min(self.shares()) < 0 or abs(sum(self.shares()) - 1) > 1e-9:
-            raise UserError(f"{where}: shares {self.shares()} are negative, or not 1 together")
-        if not self.knowledge:
-            raise UserError(f"{where}.knowledge: 0; masked tokens are predicted in every stage")
-
-
-TASKS = ("knowledge", "capital", "relation", "reordering", "distance")
-
-
-@dataclass(frozen=True)
-class ErnieTasks(Traits):
-    """ERNIE 2.0's tasks that running text has (arXiv:1907.12412, section 4.2), one an example.
-
-    knowledge: masked tokens, in whole `unit`s. capital: which words begin with a capital letter.
-    relation: which tokens stand in the document's next segment too. reordering: in which of the 9
-    orders one to three segments stand. distance: whether two segments are neighbours, of one document,
-    or of two. `stages` follow each other (continual multi-task learning); held-out text is of the
-    last. The model's token_classes are 4, pair_classes 12, task_types 5, and token_types 3 or more.
-    Text is `Jsonl(spans=...)`, which keeps capitals. weight: of each task's mean loss beside the mean
-    of the masked tokens; `rate`, `masked` and `random` as MaskedLM's.
-    """
-
-    length: int = 512
-    unit: WholeWords | NGrams | ExternalSpans = ExternalSpans()
-    rate: float = 0.15
-    masked: float = 0.8
-    random: float = 0.1
-    weight: float = 1.0
-    stages: tuple[Stage, ...] = (Stage(),)
-
-    suits: ClassVar[str] = ENCODER
-    takes_marks: ClassVar[bool] = True
-    shows_places: ClassVar[bool] = True
-    takes_other_text: ClassVar[bool] = True
-    has_stages: ClassVar[bool] = True
-    takes_segments: ClassVar[bool] = True
-
-    def check(self, where: str) -> None:
-        self.masking().check(where)
-        if not (math.isfinite(self.weight) and self.weight > 0):
-            raise UserError(f"{where}.weight: {self.weight} is not positive")
-        if not self.stages:
-            raise UserError(f"{where}.stages: none given")
-        for i, stage in enumerate(self.stages):
-            stage.check(f"{where}.stages[{i}]")
-            if (stage.samples == 0) != (i == len(self.stages) - 1):
-                raise UserError(
-                    f"{where}.stages[{i}].samples: {stage.samples}; the last stage has 0 (all that "
-                    "follow), the others have their number"
-                )
-
-    def masking(self) -> MaskedLM:
-        """How the examples of knowledge masking are masked."""
-        return MaskedLM(self.length, self.rate, None, self.unit, self.masked, self.random)
 
 
 Objective: TypeAlias = (

@@ -3,6 +3,7 @@
     knowledge, capital, relation   [CLS] text [SEP]
     reordering                     [CLS] segment [SEP] ... (one to three, in any of their orders)
     distance                       [CLS] segment [SEP] segment [SEP]
+    discourse                      [CLS] sentence [SEP] sentence without its marker [SEP]
 
 A batch has what MaskedLM's has (its predictions are of knowledge alone), `encoder` also `types` (the
 segment's number) and `tasks` [B, L]; `token_labels` {targets, weights} [B, L] of each token task by
@@ -18,17 +19,26 @@ from t2t.data.span_marks import CAPITAL, ID_BITS
 from t2t.data.vocabulary import BEGINS_WORD, SPECIAL
 from t2t.errors import UserError
 from t2t.objectives import masked_lm
-from t2t.objectives.config import TASKS, ErnieTasks
+from t2t.objectives.discourse import Marked, two_sentences
+from t2t.objectives.ernie_config import TASKS, ErnieTasks
 from t2t.objectives.framing import added
 from t2t.objectives.row_layout import RowLayout
 from t2t.objectives.sentence_pairs import cut, sentence_begins
 
-# Columns of the model's heads: two a token task, all orders of one to three segments, three distances.
+# Columns of the model's heads: two a token task, all orders of one to three segments, three distances;
+# behind them those of the tasks that a run may lack.
 TOKEN_TASKS = {"capital": (0, 2), "relation": (2, 4)}
 SENTENCE_TASKS = {"reordering": (0, 9), "distance": (9, 12)}
 ORDERS = [order for k in (1, 2, 3) for order in itertools.permutations(range(k))]
 _ADDED = added(3)  # at most
 _HEAD_DRAWS = 8  # the task, how many segments, their order, two cuts, the distance; two to spare
+
+
+def sentence_tasks(cfg: ErnieTasks) -> dict[str, tuple[int, int]]:
+    """Returns {task: its columns [first, last)} of the classifier of examples."""
+    if not cfg.takes_markers:
+        return SENTENCE_TASKS
+    return SENTENCE_TASKS | {"discourse": (12, 12 + len(cfg.markers))}
 
 
 def raw_length(cfg: ErnieTasks) -> int:
@@ -58,14 +68,16 @@ def check_vocabulary(cfg: ErnieTasks, vocabulary, where: str = "objective") -> N
     masked_lm.check_vocabulary(cfg.masking(), vocabulary, where)
 
 
-def check_model(arch) -> None:
+def check_model(cfg: ErnieTasks, arch) -> None:
     """Raises UserError unless the architecture has the heads and tables of the tasks."""
-    for key, least in (("token_types", 3), ("task_types", 5)):
+    columns = sentence_tasks(cfg)
+    for key, least in (("token_types", 3), ("task_types", 1 + max(map(TASKS.index, columns)))):
         if getattr(arch, key) < least:
             raise UserError(
                 f"config.model.{key}: {getattr(arch, key)}, and ErnieTasks needs {least}"
             )
-    for key, exactly in (("token_classes", 4), ("pair_classes", 12)):
+    classes = max(end for _, end in columns.values())
+    for key, exactly in (("token_classes", 4), ("pair_classes", classes)):
         if getattr(arch, key) != exactly:
             raise UserError(
                 f"config.model.{key}: {getattr(arch, key)}, and ErnieTasks' are {exactly}"
@@ -81,7 +93,7 @@ def more_shapes(cfg: ErnieTasks, rows: int, shapes: dict) -> dict:
         "encoder": {name: ints for name in ("tokens", "types", "tasks", "segments", "positions")},
         "places": shapes["targets"],
         "token_labels": {task: {"targets": ints, "weights": floats} for task in TOKEN_TASKS},
-        "sentence_labels": {task: dict(predictions) for task in SENTENCE_TASKS},
+        "sentence_labels": {task: dict(predictions) for task in sentence_tasks(cfg)},
     }
 
 
@@ -91,6 +103,11 @@ def tasks_of(cfg: ErnieTasks, samples: np.ndarray, bits: np.ndarray) -> np.ndarr
     stage = np.searchsorted(ends, samples, side="right")
     upper = np.cumsum([one.shares() for one in cfg.stages], axis=1)[:, :-1]
     return (bits[:, None] / 2.0**32 >= upper[stage]).sum(axis=1)
+
+
+def asks_marker(cfg: ErnieTasks, samples: np.ndarray, bits: np.ndarray) -> np.ndarray:
+    """Which examples are of the discourse task, bool [E]; bits uint32 [E]: the first of their draws."""
+    return tasks_of(cfg, samples, bits) == TASKS.index("discourse")
 
 
 def make_packed_batch(
@@ -106,17 +123,21 @@ def make_packed_batch(
     other: tuple[np.ndarray, np.ndarray],
     behind: tuple[np.ndarray, np.ndarray, np.ndarray],
     sample: np.ndarray,
+    marked: Marked | None = None,
 ) -> dict:
     """Makes examples e of tokens[starts[e] : starts[e] + sizes[e]], marks beside the ids.
 
     Row r [B] takes the next `examples_in_row[r]` of them. other: (starts, sizes) of another document's
     text; behind: of what follows in the same document, and where in the example that begins. sample
-    [E]: tells the stage.
+    [E]: tells the stage. marked: the markers of those of the discourse task; where there is none the
+    example is of knowledge masking.
     """
     width = cfg.length
     bits = draw(_HEAD_DRAWS + 4 * width + 1)
     head, bits = bits[:, :_HEAD_DRAWS], bits[:, _HEAD_DRAWS:]
     task = tasks_of(cfg, sample, head[:, 0])
+    if marked is not None:
+        task = np.where((task == TASKS.index("discourse")) & (marked.number < 0), 0, task)
     is_task = {name: task == i for i, name in enumerate(TASKS)}
     marks = np.frombuffer(vocabulary.marks, np.uint8)
     column = np.arange(int(sizes.max(initial=0)))
@@ -125,9 +146,15 @@ def make_packed_batch(
     )
     begins = sentence_begins(text & ID_BITS, sizes, marks, vocabulary.eos_id)
     first, size, label = _segments(is_task, begins, sizes, head, len(column), behind[1], other[1])
-    rows, lengths_, segment, source = _laid(
-        np.concatenate([text, follows, foreign], axis=1), first, size, vocabulary
-    )
+    blocks = [text, follows, foreign]
+    if marked is not None:
+        wide = np.arange(int((marked.before + marked.size + marked.behind).max(initial=0)))
+        blocks.append(tokens.take(marked.starts[:, None] + wide, mode="clip"))
+        there, of = two_sentences(marked, blocks[3] & ID_BITS, marks, vocabulary.eos_id, sizes)
+        which = np.flatnonzero(is_task["discourse"])
+        first[which, :2], size[which, :2] = 3 * len(column) + there[which], of[which]
+        size[which, 2], label[which] = 0, marked.number[which]
+    rows, lengths_, segment, source = _laid(np.concatenate(blocks, 1), first, size, vocabulary)
     said, rows = rows, rows & ID_BITS
     inside = np.arange(rows.shape[1]) < lengths_[:, None]
     ordinary = inside & (marks[rows] & SPECIAL == 0)
@@ -174,7 +201,7 @@ def make_packed_batch(
                 "targets": firsts.lay(np.where(is_task[name], label, 0), 0),
                 "weights": firsts.lay(is_task[name], 0).astype(np.float32),
             }
-            for name in SENTENCE_TASKS
+            for name in sentence_tasks(cfg)
         },
     }
 

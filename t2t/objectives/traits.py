@@ -14,6 +14,8 @@ class Traits:
     takes_other_text: ClassVar[bool] = False
     # Which sample an example is of, and the text behind it.
     has_stages: ClassVar[bool] = False
+    # Where sentences begin with a discourse marker (vocabulary.markers).
+    takes_markers: ClassVar[bool] = False
     # What a segmenter said of each token (t2t.data.span_marks).
     takes_segments: ClassVar[bool] = False
     # Predictions see what stands at their own place: a mask, mostly.

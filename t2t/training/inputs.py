@@ -8,6 +8,7 @@ from typing import NamedTuple
 from t2t.data import prepare, source_config, tokenizers
 from t2t.data.batches import Samples, evaluation_samples, training_samples
 from t2t.data.corpus_rows import CorpusRows
+from t2t.data.marker_places import MarkerPlaces
 from t2t.data.pairs import Pairs
 from t2t.data.storage import locked
 from t2t.data.token_counts import token_counts
@@ -19,6 +20,7 @@ from t2t.interop import huggingface
 from t2t.monitoring.compile_cache import cache_root
 from t2t.objectives.classes import with_labels
 from t2t.objectives.config import Cloze, ExtractiveSpans
+from t2t.objectives.discourse_markers import spellings
 from t2t.objectives.implementations import (
     labels_of,
 )
@@ -42,6 +44,12 @@ class Inputs(NamedTuple):
         for kind, samples in self._all():
             for name, rows in zip(samples.names, samples.corpora, strict=True):
                 yield kind, name, rows
+
+    def markers(self) -> Iterator[tuple[str, str, MarkerPlaces]]:
+        """As `corpora`, where each one's discourse markers are, if the objective takes them."""
+        for kind, samples in self._all():
+            for name, places in zip(samples.names, samples.markers, strict=bool(samples.markers)):
+                yield kind, name, places
 
     def describe(self) -> list[str]:
         """Returns a line for the vocabulary and one for each corpus."""
@@ -101,6 +109,9 @@ def open_inputs(
     if labels := labels_of(run.objective):
         spelled = tokenizer.encode([before + label for label in labels])
         vocabulary = with_labels(vocabulary, labels, spelled)
+    if run.objective.takes_markers:
+        markers = spellings(tokenizer, run.objective.markers)
+        vocabulary = dataclasses.replace(vocabulary, markers=markers)
     if isinstance(run.posed, Cloze):
         _tell_lengths(run, tokenizer, before, say)
     arguments = (run.posed, vocabulary, run.training.seed)
@@ -115,6 +126,8 @@ def open_inputs(
             rows.pairs.check_spelling(name, tokenizer.vocabulary.unk_id)
         if rows.paired or run.data.order == "packed":
             say(f"{kind}/{name}: {rows.describe()}")
+    for kind, name, places in inputs.markers():
+        say(f"{kind}/{name}: {places.describe()}")
     return inputs
 
 

@@ -13,6 +13,7 @@ from t2t.objectives.config import (
     PermutationLM,
     TextToText,
 )
+from t2t.objectives.ernie_tasks import sentence_tasks
 from t2t.objectives.masking_config import MaskedLM
 from t2t.vocabulary_loss import Chunks
 from t2t.wiring import (
@@ -69,9 +70,10 @@ def loss_functions(run, model: Model, mesh: Mesh | None = None) -> tuple[Callabl
     terms = run.training.z_loss, run.training.label_smoothing
     match run.objective:
         case ErnieTasks(weight=weight):
-            return multi_task.loss_function(
-                model, *terms, weight, chunks
-            ), multi_task.loss_function(model, 0.0, 0.0, weight, chunks)
+            tasks = weight, sentence_tasks(run.objective), chunks
+            return multi_task.loss_function(model, *terms, *tasks), multi_task.loss_function(
+                model, 0.0, 0.0, *tasks
+            )
         case MaskedLM(pairs=pairs, pair_weight=weight):
             weight = 0.0 if pairs == "none" else weight
             return masked.loss_function(model, *terms, weight, chunks), masked.loss_function(

@@ -15,8 +15,9 @@ from t2t.objectives.config import ErnieTasks, ExternalSpans, MaskedLM, Stage, Wh
 from tests import tiny
 from tests.training.test_objectives import ENCODER, WORDPIECE, run_of
 
-TASKS = {"token_types": 3, "task_types": 5, "token_classes": 4, "pair_classes": 12}
-ALL = Stage(0, 0.4, 0.15, 0.15, 0.15, 0.15)
+MARKERS = ("so", "then", "for example", "however")
+TASKS = {"token_types": 3, "task_types": 6, "token_classes": 4, "pair_classes": 16}
+ALL = Stage(0, 0.3, 0.15, 0.15, 0.15, 0.1, 0.15)
 ALONE = Stage(32, 1.0, 0.0, 0.0, 0.0, 0.0)
 
 
@@ -25,7 +26,7 @@ def get_config(arg: str):
     number, _, path = arg.partition(":")
     objective, model = MaskedLM(64, unit=ExternalSpans(0.2, 0.4, 0.4)), ENCODER
     if number == "2":
-        objective = ErnieTasks(64, WholeWords(), stages=(ALONE, ALL))
+        objective = ErnieTasks(64, WholeWords(), stages=(ALONE, ALL), markers=MARKERS)
         model = {**ENCODER, **TASKS}
     run = run_of(path, objective, model, WORDPIECE, "packed" if number == "1" else "shuffled")
     text = Jsonl((path,), spans="spans")
@@ -64,7 +65,7 @@ def test_it_trains_and_tells_of_every_task(spans, tmp_path, number):
     assert held_out[-1] < held_out[0] - 0.2
     if number == "2":
         train = {row["step"]: row for row in rows if row["split"] == "train"}
-        tasks = ("capital", "relation", "reordering", "distance")
+        tasks = ("capital", "relation", "reordering", "distance", "discourse")
         # The first stage has 32 samples, 4 steps of 8 rows.
         assert all(train[step][f"{t}_loss"] == 0 for step in range(1, 5) for t in tasks)
         assert all(sum(train[step][f"{t}_loss"] for step in range(5, 9)) > 0 for t in tasks)
@@ -77,6 +78,8 @@ def test_what_does_not_go_together_is_named(spans):
     for change, match in (
         ({"model": dataclasses.replace(run.model, token_classes=2)}, "token_classes: 2, and Ernie"),
         ({"model": dataclasses.replace(run.model, task_types=0)}, "task_types: 0, and Ernie"),
+        ({"model": dataclasses.replace(run.model, task_types=5)}, "task_types: 5, .* needs 6"),
+        ({"model": dataclasses.replace(run.model, pair_classes=12)}, "pair_classes: 12, .* are 16"),
         ({"data": plain}, r"config.data.evaluation\[0\].source: has no spans"),
     ):
         with pytest.raises(UserError, match=match):

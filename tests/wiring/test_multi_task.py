@@ -39,7 +39,9 @@ def test_each_task_is_that_of_numpy(batch):
     noise = lambda x: x + 0.3 * jax.random.normal(jax.random.key(x.size), x.shape)
     params = jax.tree.map(noise, model.init(jax.random.key(0)))
     loss_fn = jax.jit(
-        jax.value_and_grad(multi_task.loss_function(model, 0.0, 0.0, 0.5), has_aux=True)
+        jax.value_and_grad(
+            multi_task.loss_function(model, 0.0, 0.0, 0.5, SENTENCE_TASKS), has_aux=True
+        )
     )
     (loss, (sums, _)), gradient = loss_fn(params, {}, {}, batch, None)
     hidden = model.forward(params, batch)[0]
