@@ -69,7 +69,7 @@ def get_config(arg: str = "") -> Run:
     if not name:
         raise UserError("--config=finetune: name a task, as in finetune:glue_sst2")
     task = catalog.find(name)
-    model = load_trained(base).model if base else None
+    model = load_trained(base, begins=True).model if base else None
     initial = None
     if base:
         initial = FromHuggingFace(base) if is_published(base) else FromRun(base)

@@ -18,16 +18,19 @@ from t2t.objectives.masking_config import MaskedLM
 from t2t.run import Run, check_vocabulary, load_saved
 
 
-def load_trained(path: str) -> Run:
+def load_trained(path: str, begins: bool = False) -> Run:
     """Returns the Run of a run's directory, or one made for a Hugging Face directory or T5X's.
 
-    Raises: UserError where it holds none of them, or weights without a tokenizer.
+    begins: whether it is only to begin another training: it needs no head.
+    Raises: UserError where it holds none of them, weights without a tokenizer, or without a head.
     """
     if os.path.exists(path):
-        from t2t.interop.opening import is_published, open_published
+        from t2t.interop.opening import check_head, is_published, open_published
 
         if is_published(path):
             found = open_published(path)
+            if not begins:
+                check_head(found)
             vocabulary = None if found.tokenizer is None else load(found.tokenizer).vocabulary
             return published_run(found.arch, found.tokenizer, vocabulary, path, found.labels)
     run = load_saved(path)

@@ -99,7 +99,7 @@ def _open(options) -> _Source:
     from t2t.data import tokenizers
     from t2t.data.tokenizer_config import Bytes, SentencePiece
     from t2t.interop.families import FAMILIES, family_of
-    from t2t.interop.opening import check_family, is_published, open_published
+    from t2t.interop.opening import check_family, check_head, is_published, open_published
 
     path = options.source.rstrip("/")
     named = None
@@ -108,6 +108,7 @@ def _open(options) -> _Source:
         named = tokenizers.load(named)
     if is_published(path) or not os.path.exists(os.path.join(path, "config.json")):
         found = open_published(path, options.family, options.step, options.allow_pickle)
+        check_head(found)
         if named is None and found.tokenizer is not None:
             named = tokenizers.load(found.tokenizer)
         family = found.family if found.family in FAMILIES else ""
@@ -154,8 +155,18 @@ def _run_of(source: _Source, target: str):
     if source.run is not None:
         if source.run.generator is not None:
             _say("left out, as no part of the model: the generator")
-        return dataclasses.replace(source.run, tokenizer=config, generator=None)
+        return dataclasses.replace(
+            source.run, tokenizer=config, generator=None, training=_merged(source.run.training)
+        )
     return published_run(source.arch, config, vocabulary, source.where, source.labels)
+
+
+def _merged(training):
+    """Returns what is said of the training of a model whose adapters are merged: it has none."""
+    if training.lora is None:
+        return training
+    _say("merged into the kernels that they stood beside: the adapters (config.training.lora)")
+    return dataclasses.replace(training, lora=None, trainable=None)
 
 
 def _write_run(staging: str, run, source: _Source, leaves: dict) -> None:

@@ -1,7 +1,7 @@
 """BERT and its kin as Hugging Face has them: config.json in and out, copies, older names."""
 
 from t2t.errors import UserError
-from t2t.interop.config_keys import one_of, padded, plain, positive, same
+from t2t.interop.config_keys import bare, one_of, padded, plain, positive, same
 from t2t.interop.stored_tensor import StoredTensor
 from t2t.models.architecture import Architecture
 from t2t.models.families import bert
@@ -27,7 +27,7 @@ IGNORED = (
     r"roberta\.pooler\.dense\.(weight|bias)",
 )
 # Names of TensorFlow's time, still in the oldest files.
-RENAMES = ((r"LayerNorm\.gamma$", "LayerNorm.weight"), (r"LayerNorm\.beta$", "LayerNorm.bias"))
+_RENAMES = ((r"LayerNorm\.gamma$", "LayerNorm.weight"), (r"LayerNorm\.beta$", "LayerNorm.bias"))
 
 # (their vocabulary matrix at the head, its bias) as copies of (table, bias)
 _TIED = {
@@ -61,6 +61,17 @@ _CLASSIFIERS = {
 }
 _POOLERS = {"distilbert": "relu", "electra": "gelu"}
 _SPANS, _REPLACED = "qa_outputs.weight", "discriminator_predictions.dense.weight"
+
+
+def prefix(family: str) -> str:
+    """What the names of a family's stack begin with where a head stands beside it."""
+    return "bert" if family == "megatron-bert" else family
+
+
+def renames(family: str) -> tuple[tuple[str, str], ...]:
+    """Returns (pattern in a name, what stands there now): older names, and those of ...Model alone."""
+    parts = r"^(?=(embeddings|embeddings_project|encoder|transformer|pooler)\.)"
+    return (*_RENAMES, (parts, f"{prefix(family)}."))
 
 
 def architecture(
@@ -99,7 +110,8 @@ def architecture(
         axes["pair_classes"] = pair.shape[0]
     if (spans := tensors.get(_SPANS)) is not None:
         axes["token_classes"] = spans.shape[0]
-    if (spans or classes) is not None and _MASKED[family] not in tensors:
+    tuned = (spans or classes) is not None and _MASKED[family] not in tensors
+    if tuned or bare(tensors, prefix(family)):
         axes |= {"head": "vocabulary", "vocabulary_bias": False}
     axes |= _own_axes(family, config, tensors, where, shape[1])
     arch = bert.encoder(*shape, **axes)
@@ -122,6 +134,7 @@ def _own_axes(family: str, config: dict, tensors, where: str, d_model: int) -> d
             width = config.get("embedding_size", 128)
             narrow = {"d_embedding": width if width != d_model else 0}
             tuned = _SPANS in tensors or _CLASSIFIERS[family] in tensors
+            tuned |= bare(tensors, family)
             if _MASKED[family] in tensors or (tuned and _REPLACED not in tensors):
                 return narrow
             return {**narrow, "head": "replaced", "vocabulary_bias": False}
@@ -193,16 +206,9 @@ def config(family: str, arch: Architecture, dtype: str) -> dict:
     return content
 
 
-def unread(arch: Architecture) -> tuple[str, ...]:
-    """Returns patterns of tensors that are of no use to a model of these axes: older files of
-    ...ForQuestionAnswering hold a pooler that nothing reads."""
-    points = arch.token_classes and not arch.pair_classes
-    return (r"\w+\.pooler(\.dense)?\.(weight|bias)",) if points else ()
-
-
 def copies(family: str, arch: Architecture) -> dict[str, str]:
     """Returns the tensors that a file may hold twice: a copy's name and the name of what it equals."""
-    table = f"{'bert' if family == 'megatron-bert' else family}.embeddings.word_embeddings.weight"
+    table = f"{prefix(family)}.embeddings.word_embeddings.weight"
     if arch.head == "replaced":
         return {}
     if family == "distilbert":

@@ -47,6 +47,11 @@ def tied(tensors: dict[str, StoredTensor], table: str, head: str) -> bool:
     return table in tensors and equal(tensors[table], tensors[head])
 
 
+def bare(tensors: dict[str, StoredTensor], prefix: str) -> bool:
+    """Whether tensors are those of a stack alone (...Model), all under `prefix`: there is no head."""
+    return bool(tensors) and all(name.startswith(f"{prefix}.") for name in tensors)
+
+
 def same(arch: Architecture, theirs: Architecture, family: str) -> None:
     """Raises UserError where a class of theirs would compute something else than `arch`.
 

@@ -37,8 +37,6 @@ class Family(NamedTuple):
     legacy: Mapping[str, tuple[str, ...]] = MappingProxyType({})  # name -> older names of it
     ignored: tuple[str, ...] = ()  # patterns of tensors that no network reads
     renames: tuple[tuple[str, str], ...] = ()  # (pattern in an older name, what stands there now)
-    # patterns of tensors that a network of these axes does not read
-    unread: Callable[[Architecture], tuple[str, ...]] = lambda arch: ()
 
 
 def _t5_kin(name: str) -> Family:
@@ -60,8 +58,7 @@ def _bert_kin(name: str) -> Family:
         weights=_ENCODERS[name].huggingface_weights,
         copies=functools.partial(bert_kin.copies, name),
         ignored=bert_kin.IGNORED,
-        renames=bert_kin.RENAMES,
-        unread=bert_kin.unread,
+        renames=bert_kin.renames(name),
     )
 
 
@@ -91,6 +88,7 @@ FAMILIES: dict[str, Family] = {
         weights=llama.huggingface_weights,
         copies=gpt_kin.llama_copies,
         ignored=gpt_kin.LLAMA_IGNORED,
+        renames=gpt_kin.LLAMA_RENAMES,
     ),
     "switch_transformers": Family(
         architecture=switch.architecture,
@@ -111,6 +109,7 @@ FAMILIES: dict[str, Family] = {
         config=xlnet.config,
         weights=xlnet_family.huggingface_weights,
         copies=xlnet.copies,
+        renames=xlnet.RENAMES,
     ),
 }
 

@@ -17,7 +17,9 @@ _NAMES = {ours: theirs for theirs, ours in _ACTIVATIONS.items() if theirs != "ge
 
 # Buffers of older exports: masks, which are no parameters.
 GPT2_IGNORED = (r"transformer\.h\.\d+\.attn\.(bias|masked_bias)",)
+# What GPT2Model and LlamaModel alone leave out: openai-community/gpt2 is published so.
 GPT2_RENAMES = ((r"^(?=(wte|wpe|h|ln_f)\.)", "transformer."),)
+LLAMA_RENAMES = ((r"^(?=(embed_tokens|layers|norm)\.)", "model."),)
 LLAMA_IGNORED = (r"model\.layers\.\d+\.self_attn\.rotary_emb\.inv_freq",)
 
 
@@ -99,8 +101,8 @@ def llama_architecture(config: dict, tensors: dict[str, StoredTensor], where: st
         norm_epsilon=config.get("rms_norm_eps", 1e-6),
         tied_embedding=(
             tied(tensors, "model.embed_tokens.weight", "lm_head.weight")
-            if tensors
-            else bool(config.get("tie_word_embeddings"))
+            if "lm_head.weight" in tensors
+            else bool(config.get("tie_word_embeddings"))  # of LlamaModel nothing else tells it
         ),
         initialization="normal",
         dropout_along_length=False,

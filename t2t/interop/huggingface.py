@@ -1,5 +1,6 @@
 """Hugging Face directories: config.json, weights and tokenizer, in and out."""
 
+import dataclasses
 import json
 import os
 import re
@@ -11,7 +12,7 @@ from t2t.interop import huggingface_tokenizer, safetensors_files, torch_pickle
 from t2t.interop.class_labels import check_class, label_keys, labels_of
 from t2t.interop.families import FAMILIES, Family, family_of
 from t2t.interop.published import Path, Published, leaves_of, tensors_of
-from t2t.interop.stored_tensor import StoredTensor, equal
+from t2t.interop.stored_tensor import StoredTensor, equal, transposed
 from t2t.models.architecture import Architecture
 
 CONFIG = "config.json"
@@ -60,11 +61,11 @@ def open_directory(path: str, family: str = "", allow_pickle: bool = False) -> P
     _take_legacy_names(tensors, known)
     arch = known.architecture(config, tensors, where)
     labels = labels_of(config, arch, where)
-    _drop(tensors, known.unread(arch))
+    pooler = _take_pooler(tensors, known, arch)
     _drop_copies(path, tensors, known, arch)
     leaves = leaves_of(known.weights(arch), tensors, arch, path, f"the {name} of its {CONFIG}")
     tokenizer = huggingface_tokenizer.find(path, config)
-    return Published(path, name, arch, leaves, tokenizer, labels)
+    return Published(path, name, arch, leaves, tokenizer, labels, pooler)
 
 
 def tokenizer_of(path: str) -> Tokenizer | None:
@@ -129,6 +130,23 @@ def _take_legacy_names(tensors: dict[str, StoredTensor], family: Family) -> None
 def _drop(tensors: dict[str, StoredTensor], patterns: tuple[str, ...]) -> None:
     for name in [n for n in tensors if any(re.fullmatch(p, n) for p in patterns)]:
         del tensors[name]
+
+
+def _take_pooler(
+    tensors: dict[str, StoredTensor], family: Family, arch: Architecture
+) -> dict[Path, StoredTensor]:
+    """Takes out what a model without classes may hold all the same: BertModel's pooler.
+
+    Older files of ...ForMaskedLM and ...ForQuestionAnswering have it too, unused.
+    """
+    if arch.decoder_layers or arch.pair_classes:
+        return {}
+    return {
+        weight.path: transposed(tensor) if weight.transposed else tensor
+        for weight in family.weights(dataclasses.replace(arch, pair_classes=1))
+        if weight.path[:2] == ("pair_head", "pooler")
+        and (tensor := tensors.pop(weight.name, None)) is not None
+    }
 
 
 def _drop_copies(

@@ -48,6 +48,15 @@ def open_published(
     return Published(file, family, arch, leaves)
 
 
+def check_head(found: Published) -> None:
+    """Raises UserError for an encoder with nothing beside it that tells anything."""
+    if found.headless:
+        raise UserError(
+            f"{found.where}: is an encoder without a head, which tells nothing by itself; train one: "
+            f"t2t train --config=finetune:TASK:{found.where}"
+        )
+
+
 def check_family(family: str, known: list[str]) -> None:
     """Raises UserError where --family is given and is none of those known there."""
     if family and family not in known:

@@ -3,7 +3,7 @@
 import functools
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import jax
 import ml_dtypes
@@ -40,7 +40,8 @@ class Published:
 
     leaves: our parameters by path, each a view of the tensors that it is made of. tokenizer: None
     where the checkpoint holds none that t2t reads. family: the key in `families.FAMILIES`. labels: what
-    a classifier's outputs are called, in order; () of any other model.
+    a classifier's outputs are called, in order; () of any other model. pooler: what a classifier may
+    begin to pool by, where the model itself has none.
     """
 
     where: str
@@ -49,6 +50,14 @@ class Published:
     leaves: dict[Path, StoredTensor]
     tokenizer: Tokenizer | None = None
     labels: tuple[str, ...] = ()
+    pooler: dict[Path, StoredTensor] = field(default_factory=dict)
+
+    @property
+    def headless(self) -> bool:
+        """Whether it is an encoder (BertModel) with nothing beside it that tells anything."""
+        arch = self.arch
+        told = arch.head != "vocabulary" or arch.vocabulary_bias or not arch.tied_embedding
+        return not (arch.decoder_layers or told or arch.pair_classes or arch.token_classes)
 
 
 class Problems:

@@ -39,6 +39,8 @@ def architecture(
     of every T5 that transformers 5 has saved. Position tables in every layer are seen there too.
     Raises: UserError naming the key.
     """
+    if not any(name.startswith("decoder.") for name in tensors):
+        raise UserError(f"{where}: its weights are an encoder's alone, which writes no words")
     is_tied = tied(tensors, "shared.weight", "lm_head.weight")
     sizes = {key: positive(config, key, where) for key in _SIZES}
     for key, due in (("decoder_start_token_id", 0), ("pad_token_id", 0), ("eos_token_id", 1)):
@@ -71,6 +73,12 @@ def architecture(
         dropout=config.get("dropout_rate", 0.1),
     )
     arch.check(where)
+    kind = str((config.get("architectures") or [""])[0])
+    if kind.endswith("Model") and "lm_head.weight" not in tensors and not arch.scaled_logits:
+        raise UserError(
+            f"{where}: is a {kind}, which was trained with a head of its own (lm_head.weight) that is "
+            f"not there; take {_CLASSES[family]}"
+        )
     return arch
 
 

@@ -1,7 +1,7 @@
 """XLNet as Hugging Face has it."""
 
 from t2t.errors import UserError
-from t2t.interop.config_keys import one_of, padded, plain, positive, same
+from t2t.interop.config_keys import bare, one_of, padded, plain, positive, same
 from t2t.interop.stored_tensor import StoredTensor
 from t2t.models.architecture import Architecture
 from t2t.models.families import xlnet
@@ -13,6 +13,7 @@ _NAMES = {ours: theirs for theirs, ours in _ACTIVATIONS.items()}
 _SPECIAL = {"pad_token_id": 5, "bos_token_id": 1, "eos_token_id": 2}
 _CLASSIFIER, _SPANS, _WORDS = "logits_proj.weight", "qa_outputs.weight", "lm_loss.bias"
 _BEAM = "start_logits.dense.weight"
+RENAMES = ((r"^(?=(word_embedding\.|mask_emb$|layer\.))", "transformer."),)  # XLNetModel alone
 # How a classifier reads a row: the state of its last token, a dense layer, tanh.
 _SUMMARY = {"summary_type": "last", "summary_use_proj": True, "summary_activation": "tanh"}
 
@@ -39,7 +40,7 @@ def architecture(config: dict, tensors: dict[str, StoredTensor], where: str) -> 
         axes["pair_classes"] = classes.shape[0]
     if (spans := tensors.get(_SPANS)) is not None:
         axes["token_classes"] = spans.shape[0]
-    if axes:
+    if axes or bare(tensors, "transformer"):
         axes["vocabulary_bias"] = _WORDS in tensors
     arch = xlnet.encoder(
         positive(config, "n_layer", where),

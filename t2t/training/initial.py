@@ -48,10 +48,13 @@ def initial_parameters(
             arch = published.arch
             same = isinstance(head, ExtractiveSpans) and arch.token_classes == 2
             same |= isinstance(head, Classes) and named_alike(published.labels, head.labels)
-            heads = {"token": arch.token_classes, "pair": arch.pair_classes}
-            wanted = _without_new(wanted, head, same, **heads, say=say)
+            pair = arch.pair_classes or len(published.pooler)
+            wanted = _without_new(wanted, head, same, arch.token_classes, pair, say)
+            if published.headless and head is None:
+                say("no head is there: words are told by the table of embeddings, untrained")
             say(f"begins with the parameters of {published.where}")
-            return parameters(published.leaves, wanted), {"path": published.where}
+            leaves = {**published.leaves, **published.pooler}
+            return parameters(leaves, wanted), {"path": published.where}
 
 
 def _is_of(objective: dict, head: Headed) -> bool:
@@ -64,7 +67,7 @@ def _without_new(
     wanted: dict, head: Headed | None, same: bool, token: int, pair: int, say: Callable[[str], None]
 ) -> dict:
     """Returns what is wanted of a model. same: whether its head answers what `head` does; token, pair:
-    how many classes of tokens and of pairs it has."""
+    how many classes of tokens and of pairs it has (pair: not 0 where it has a pooler alone)."""
     kept = dict(wanted)
     if "token_head" in wanted and (not token or (isinstance(head, ExtractiveSpans) and not same)):
         say("the head that points at answers is new: drawn at random")

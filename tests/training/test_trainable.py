@@ -188,6 +188,14 @@ def test_a_lora_run_is_decoded_merged_and_begun_with(text, adapted, tmp_path, ca
     for path, leaf in leaves.items():  # as `convert` reads it, a leaf at a time
         found = leaf.read(tuple(slice(0, n) for n in leaf.shape))
         np.testing.assert_array_equal(found, named_leaves(params)["/".join(path)])
+    merged = tmp_path / "merged"
+    assert main(["convert", str(folder / "parts"), str(merged), "--to=t2t"]) == 0
+    assert "merged into the kernels" in capfd.readouterr().err
+    plain = runs.load_saved(str(merged))
+    assert plain == dataclasses.replace(
+        run, training=dataclasses.replace(run.training, lora=None, trainable=None)
+    )
+    jax.tree.map(np.testing.assert_array_equal, restored(plain, str(merged))[1], params)
     source = tmp_path / "in.txt"
     source.write_text("a line to go on from\n")
     workdir = folder / "parts"
