@@ -13,8 +13,15 @@ folder, which you supply; elsewhere they are named by
 A unit is drawn with probability 0.15, for itself, and each of its tokens is then masked by 0.8, made
 random by 0.1. The paper's stages (arXiv:1904.09223, section 3.2) are runs that begin with one another:
 `--config.objective.unit='ExternalSpans(1, 0, 0)'` is basic, `(0, 1, 0)` phrases, `(0, 0, 1)` entities;
-here each has a third of the examples. Rates are the released script's; batch and length are ours. The
-dialogue model of the paper is not there.
+here each has a third of the examples. Rates are the released script's; batch and length are ours.
+Dialogues (section 3.3) are such a run too, of documents whose turns are spans, [begin, end, "query"] and
+[begin, end, "response"]: up to three turns, each with its role's embedding in place of the segment's, and
+one of them another dialogue's half of the time:
+
+    t2t train --config=ernie:1.0-zh --config.objective.pairs=dialogue \
+        '--config.data.train.corpora[0].source.paths=DIR/*.jsonl.gz' \
+        '--config.data.evaluation[0].source.paths=DIR/*.jsonl.gz' \
+        --config.initial='FromRun("FROM")' --config.tokenizer=RunTokenizer
 
     t2t train --config=ernie:tiny
 

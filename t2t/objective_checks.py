@@ -51,6 +51,11 @@ def check_objective(run, trains: bool = True) -> None:
             "config.objective.static_copies: masks come again where examples do, with "
             f"config.data.order='packed', not {run.data.order!r}"
         )
+    if getattr(run.objective, "pairs", "") == "dialogue" and run.data.order != "packed":
+        raise UserError(
+            "config.objective.pairs: 'dialogue' has a dialogue a document, which rows cut from all text "
+            f"would run into each other; take config.data.order='packed', not {run.data.order!r}"
+        )
     inputs, targets = implementation(run.posed).lengths(run.posed)
     longest = targets if stacks == DECODER else inputs
     room = run.model.learned_positions - run.model.first_position
@@ -158,8 +163,8 @@ def _check_spans(run) -> None:
             # A prepared store says what it holds when it is opened.
             if not isinstance(corpus.source, Prepared) and not getattr(corpus.source, "spans", ""):
                 raise UserError(
-                    f"config.data.{key}[{i}].source: has no spans, which ExternalSpans and ErnieTasks "
-                    "(config.objective) take; name their field, Jsonl(spans=...)"
+                    f"config.data.{key}[{i}].source: has no spans, which ExternalSpans, dialogues and "
+                    "ErnieTasks (config.objective) take; name their field, Jsonl(spans=...)"
                 )
 
 

@@ -51,8 +51,8 @@ def rows_of(
     corpus_rows.check_size(corpus.name, end - begin, length)
     if objective.takes_other_text and last - first < 2:
         raise UserError(
-            f"corpus {corpus.name!r}: next_sentence takes text of another document, and this has "
-            f"{last - first}; give it more documents, or take pairs='sentence_order'"
+            f"corpus {corpus.name!r}: {type(objective).__name__} takes text of another document, and this "
+            f"has {last - first}; give it more documents, or of MaskedLM pairs='sentence_order'"
         )
     if data.order == "packed":
         table = implemented.lengths_for(objective, np.arange(length + 1))

@@ -30,7 +30,8 @@ class Jsonl:
     """One JSON object a line; `field` holds the text.
 
     spans: the field, if any, that lists what a segmenter has found in the text: [begin, end, "phrase"]
-    and [begin, end, "entity"], in characters (for MaskedLM's unit ExternalSpans).
+    and [begin, end, "entity"], in characters (for MaskedLM's unit ExternalSpans); of a dialogue also its
+    turns, [begin, end, "query"] and [begin, end, "response"] (for its pairs="dialogue").
     """
 
     paths: tuple[str, ...]

@@ -23,6 +23,7 @@ from t2t.objectives.discourse import Marked, two_sentences
 from t2t.objectives.ernie_config import TASKS, ErnieTasks
 from t2t.objectives.framing import added
 from t2t.objectives.row_layout import RowLayout
+from t2t.objectives.segment_rows import lay_segments
 from t2t.objectives.sentence_pairs import cut, sentence_begins
 
 # Columns of the model's heads: two a token task, all orders of one to three segments, three distances;
@@ -140,7 +141,7 @@ def make_packed_batch(
         task = np.where((task == TASKS.index("discourse")) & (marked.number < 0), 0, task)
     is_task = {name: task == i for i, name in enumerate(TASKS)}
     marks = np.frombuffer(vocabulary.marks, np.uint8)
-    column = np.arange(int(sizes.max(initial=0)))
+    column = np.arange(int(sizes.max(initial=1)))
     text, follows, foreign = (
         tokens.take(at[:, None] + column, mode="clip") for at in (starts, behind[0], other[0])
     )
@@ -148,13 +149,15 @@ def make_packed_batch(
     first, size, label = _segments(is_task, begins, sizes, head, len(column), behind[1], other[1])
     blocks = [text, follows, foreign]
     if marked is not None:
-        wide = np.arange(int((marked.before + marked.size + marked.behind).max(initial=0)))
+        wide = np.arange(int((marked.before + marked.size + marked.behind).max(initial=1)))
         blocks.append(tokens.take(marked.starts[:, None] + wide, mode="clip"))
         there, of = two_sentences(marked, blocks[3] & ID_BITS, marks, vocabulary.eos_id, sizes)
         which = np.flatnonzero(is_task["discourse"])
         first[which, :2], size[which, :2] = 3 * len(column) + there[which], of[which]
         size[which, 2], label[which] = 0, marked.number[which]
-    rows, lengths_, segment, source = _laid(np.concatenate(blocks, 1), first, size, vocabulary)
+    rows, lengths_, segment, source = lay_segments(
+        np.concatenate(blocks, 1), first, size, vocabulary
+    )
     said, rows = rows, rows & ID_BITS
     inside = np.arange(rows.shape[1]) < lengths_[:, None]
     ordinary = inside & (marks[rows] & SPECIAL == 0)
@@ -236,25 +239,6 @@ def _segments(is_task, begins, sizes, head, width, behind, other):
         size[of, :k] = np.take_along_axis(np.diff(edges, axis=1), order, axis=1)
         label[of] = ORDERS.index(orders[0]) + which
     return first, size, label
-
-
-def _laid(text, first, size, vocabulary):
-    """[CLS] and the segments, a [SEP] behind each: rows [E, W] with marks, their lengths [E], each
-    token's segment and its place in the text (-1: none), [E, W]."""
-    length = 1 + size.sum(axis=1) + (size > 0).sum(axis=1)
-    place = np.arange(int(length.max(initial=1)))
-    rows = np.full((len(size), len(place)), vocabulary.sep_id, np.int32)
-    rows[:, 0] = vocabulary.cls_id
-    segment, source = np.zeros(rows.shape, np.int32), np.full(rows.shape, -1)
-    begin = np.ones(len(size), np.int64)
-    for k in range(size.shape[1]):
-        here = (place >= begin[:, None]) & (place < (begin + size[:, k])[:, None])
-        source = np.where(here, first[:, k, None] + place - begin[:, None], source)
-        # The [SEP] behind a segment is of it.
-        segment += (place >= begin[:, None]) * (k > 0) * (size[:, k] > 0)[:, None]
-        begin = begin + size[:, k] + (size[:, k] > 0)
-    found = np.take_along_axis(text, np.maximum(source, 0), axis=1)
-    return np.where(source >= 0, found, rows).astype(np.int32), length, segment, source
 
 
 def _keys(tokens: np.ndarray, vocabulary: int) -> np.ndarray:

@@ -1,10 +1,10 @@
 """Masked language modelling for whole batches, alone or with pairs of segments.
 
-    encoder  [CLS], text, [SEP]      or      [CLS], segment, [SEP], segment, [SEP]
+    encoder  [CLS], text, [SEP]      or      [CLS], segment, [SEP], segment, [SEP] (a dialogue: to three)
     places   where predictions stand in the row;  targets  what stood there
 
 A batch has `encoder`, `places` [B, P], `targets` and `weights` [B, P], so that the head is applied to
-what is predicted alone. With pairs also `types` [B, L] (1: second segment) and `pairs`: {`places`,
+what is predicted alone. With pairs also `types` [B, L] (1: second segment, or a response) and `pairs`: {`places`,
 `targets`, `weights`} [B, P] of the examples' [CLS] (target 0: the segments are as they were).
 """
 
@@ -14,16 +14,18 @@ from t2t.data.order import below
 from t2t.data.span_marks import ID_BITS, IN_ENTITY, IN_PHRASE
 from t2t.data.vocabulary import BEGINS_WORD, MASKING_ROLES, SPECIAL, require_roles
 from t2t.objectives import masking, sentence_pairs
+from t2t.objectives.dialogue import MOST_TURNS, choose_turns
 from t2t.objectives.framing import added
 from t2t.objectives.masking_config import ExternalSpans, MaskedLM, Tokens
 from t2t.objectives.row_layout import RowLayout
+from t2t.objectives.segment_rows import lay_segments
 
 # The first draws decide about the length, the cut and the pair's label.
 _HEAD_DRAWS = 4
 
 
 def _added(cfg: MaskedLM) -> int:
-    return added(1 if cfg.pairs == "none" else 2)
+    return added({"none": 1, "dialogue": MOST_TURNS}.get(cfg.pairs, 2))
 
 
 def raw_length(cfg: MaskedLM) -> int:
@@ -48,7 +50,7 @@ def lengths(cfg: MaskedLM) -> tuple[int, int]:
 
 def always_full(cfg: MaskedLM) -> bool:
     """Whether a row of `raw_length` tokens has no padding: another document's text may be shorter."""
-    return cfg.short_share == 0 and cfg.pairs != "next_sentence"
+    return cfg.short_share == 0 and not cfg.takes_other_text
 
 
 def check_vocabulary(cfg: MaskedLM, vocabulary, where: str = "objective") -> None:
@@ -70,7 +72,7 @@ def make_packed_batch(
     """Masks examples e = tokens[starts[e] : starts[e] + sizes[e]] and lays them into rows.
 
     Row r [B] takes the next `examples_in_row[r]` of them. vocabulary.marks tell words and sentences.
-    other: (starts, sizes) of other documents' text, for next_sentence. full: every row that has an
+    other: (starts, sizes) of other documents' text, for next_sentence and dialogue. full: every row that has an
     example has one that fills it, and there are no `segments` and `positions`.
     """
     width, external = cfg.length, isinstance(cfg.unit, ExternalSpans)
@@ -138,7 +140,7 @@ def masked(
         begins[:, 1:] &= unit_here | ~maskable[:, :-1]
     order, length, kind, token = (bits[:, i * width : (i + 1) * width] for i in range(4))
     if external:
-        room = lengths_for(cfg, lengths_ - _added(cfg))[1]
+        room = lengths_for(cfg, np.maximum(lengths_ - _added(cfg), 1))[1]
         chosen = masking.draw(begins, maskable, cfg.rate, room, order[:, : rows.shape[1]])
     else:
         # Of the tokens, special ones counted, as BERT does.
@@ -173,7 +175,7 @@ def _assemble(cfg, vocabulary, marks, tokens, starts, sizes, head, other):
 
     The last two are None without pairs.
     """
-    width = int(sizes.max(initial=0))
+    width = int(sizes.max(initial=1))
     column = np.arange(width)
     text = tokens.take(starts[:, None] + column, mode="clip")
     place = np.arange(width + _added(cfg))
@@ -185,12 +187,19 @@ def _assemble(cfg, vocabulary, marks, tokens, starts, sizes, head, other):
         )
         rows[place >= (lengths_ - 1)[:, None]] = sep
         return rows.astype(np.int32), lengths_, None, None
+    if cfg.takes_other_text:
+        other_sizes = np.minimum(other[1], width)
+        foreign = tokens.take(other[0][:, None] + column, mode="clip")
+        both = np.concatenate([text, foreign], axis=1)
+    if cfg.pairs == "dialogue":
+        turns = choose_turns(text, sizes, head[:, 2:], foreign, other_sizes)
+        rows, lengths_, segment, _ = lay_segments(both, turns.first, turns.size, vocabulary)
+        return rows, lengths_, np.take_along_axis(turns.roles, segment, axis=1), turns.label
     begins = sentence_pairs.sentence_begins(text & ID_BITS, sizes, marks, vocabulary.eos_id)
     if cfg.pairs == "sentence_order":
         parts = sentence_pairs.sentence_order(begins, sizes, head[:, 2:])
     else:
-        other_sizes = np.minimum(other[1], width)
-        text = np.concatenate([text, tokens.take(other[0][:, None] + column, mode="clip")], axis=1)
+        text = both
         parts = sentence_pairs.next_sentence(begins, sizes, head[:, 2:], width, other_sizes)
     first, second = parts.first_size[:, None], parts.second_size[:, None]
     in_second = place > first + 1

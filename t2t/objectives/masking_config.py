@@ -71,8 +71,10 @@ class MaskedLM(Traits):
     fit. Of these `masked` become [MASK], `random` a random token, the others stay.
 
     pairs: `next_sentence` (BERT: the second segment is from another document half of the time),
-    `sentence_order` (ALBERT: two segments change places half of the time); segments end where
-    sentences do. rarity: tokens are drawn with probabilities in count ** -rarity of the training text
+    `sentence_order` (ALBERT: two segments change places half of the time), where segments end with
+    sentences; `dialogue` (ERNIE 1.0: up to three turns in a row, a segment each, whose types are 0 for
+    queries and 1 for responses; half of the time one is another dialogue's), of text from
+    `Jsonl(spans=...)` whose spans are its turns, under order='packed'. rarity: tokens are drawn with probabilities in count ** -rarity of the training text
     (DistilBERT and XLM: 0.7); 0: all alike. short_share: share of examples cut to a random length (BERT: 0.1).
     static_copies: masks are drawn once for each example and copy, and come again (BERT: 10; needs
     order='packed', where epochs have the same examples); 0: new ones every time (RoBERTa).
@@ -89,7 +91,7 @@ class MaskedLM(Traits):
     masked: float = 0.8
     random: float = 0.1
     rarity: float = 0.0
-    pairs: Literal["none", "next_sentence", "sentence_order"] = "none"
+    pairs: Literal["none", "next_sentence", "sentence_order", "dialogue"] = "none"
     short_share: float = 0.0
     static_copies: int = 0
     pair_weight: float = 1.0
@@ -105,11 +107,11 @@ class MaskedLM(Traits):
 
     @property
     def takes_other_text(self) -> bool:
-        return self.pairs == "next_sentence"
+        return self.pairs in ("next_sentence", "dialogue")
 
     @property
     def takes_segments(self) -> bool:
-        return isinstance(self.unit, ExternalSpans)
+        return isinstance(self.unit, ExternalSpans) or self.pairs == "dialogue"
 
     def check(self, where: str) -> None:
         check_length(self.length, f"{where}.length", least=16)

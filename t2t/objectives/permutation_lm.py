@@ -164,7 +164,7 @@ def _assemble(cfg, vocabulary, marks, tokens, starts, sizes, head, bits, other, 
 
     added: which tokens are [SEP] or [CLS] put there.
     """
-    width = int(sizes.max(initial=0))
+    width = int(sizes.max(initial=1))
     column = np.arange(width)
     text = _from_end(tokens, starts, sizes, width, backward)
     if not cfg.pairs:

@@ -92,8 +92,8 @@ def open_inputs(
             )
         if run.objective.takes_token_marks and not stores[corpus.source].marked:
             raise UserError(
-                f"corpus {corpus.name!r}: was prepared without spans, which ExternalSpans "
-                "(config.objective.unit) takes; prepare the text again from Jsonl(spans=...)"
+                f"corpus {corpus.name!r}: was prepared without spans, which config.objective "
+                "takes; prepare the text again from Jsonl(spans=...)"
             )
         return stores[corpus.source]
 

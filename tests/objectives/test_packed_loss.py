@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from t2t.data.order import random_bits
-from t2t.data.span_marks import CAPITAL, ID_BITS, IN_ENTITY, IN_PHRASE
+from t2t.data.span_marks import (
+    BEGINS_TURN,
+    CAPITAL,
+    ID_BITS,
+    IN_ENTITY,
+    IN_PHRASE,
+    RESPONSE,
+)
 from t2t.data.vocabulary import Vocabulary, piece_marks
 from t2t.models.architecture import Architecture
 from t2t.models.transformer import build
@@ -26,6 +33,7 @@ from t2t.objectives.config import (
     SpanCorruption,
     Stage,
 )
+from t2t.objectives.discourse import Marked
 from t2t.objectives.implementations import batch_shapes, implementation
 from t2t.wiring import generator_discriminator, teacher_student
 from t2t.wiring.choice import loss_functions
@@ -39,6 +47,10 @@ PLAIN = Vocabulary(
 MARKED = Vocabulary(
     128, PLAIN.sentinels, "", 0, 3, 1, None, 2, 3, 4, NAMED, piece_marks(PIECES, PLAIN)
 )
+MARKED_TASKS = pytest.param(
+    ErnieTasks(64, stages=(Stage(0, 0.3, 0.1, 0.1, 0.1, 0.1, 0.3),), markers=("so", "yet", "then")),
+    marks=pytest.mark.slow,
+)
 OBJECTIVES = [
     SpanCorruption(64),
     UL2(64, 64),
@@ -47,8 +59,10 @@ OBJECTIVES = [
     MaskedLM(64),
     MaskedLM(64, unit=NGrams(), pairs="sentence_order"),
     MaskedLM(64, pairs="next_sentence"),
+    MaskedLM(64, pairs="dialogue"),
     MaskedLM(64, unit=ExternalSpans(0.3, 0.4, 0.3)),
     ErnieTasks(64, stages=(Stage(),)),
+    MARKED_TASKS,
     PermutationLM(64),
     pytest.param(PermutationLM(64, reuse=24, pairs=True), marks=pytest.mark.slow),
 ]
@@ -88,8 +102,9 @@ def model_of(suits: str, kind: str = ""):
         layers["encoder_layers"] = 0
     if suits in (ENCODER, DECODER) and kind != "permuted":
         more |= {"learned_positions": 64, "relative_bias": "none", "norm": "layer"}
-    if kind == "tasks":
-        more |= {"token_types": 3, "task_types": 5, "token_classes": 4, "pair_classes": 12}
+    if kind in ("tasks", "markers"):
+        more |= {"token_types": 3, "task_types": 6, "token_classes": 4}
+        more["pair_classes"] = 15 if kind == "markers" else 12
     if kind == "replaced":
         more |= {"head": "replaced", "pair_classes": 0}
     model = build(Architecture(128, 16, 2, 8, 32, **layers, **more))
@@ -99,7 +114,8 @@ def model_of(suits: str, kind: str = ""):
 def plain(objective):
     """Returns (loss_fn, its trainable and its frozen parameters): a network and the objective's loss."""
     kinds = {PermutationLM: "permuted", ErnieTasks: "tasks"}
-    model, params = model_of(objective.suits, kinds.get(type(objective), ""))
+    kind = "markers" if objective.takes_markers else kinds.get(type(objective), "")
+    model, params = model_of(objective.suits, kind)
     return loss_functions(_Run(objective), model)[1], params, {}
 
 
@@ -126,6 +142,24 @@ def test_packed_and_unpacked_rows_have_the_same_loss_a_token(objective):
     check(objective, plain)
 
 
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda o: type(o).__name__)
+def test_rows_may_be_empty_all_of_them(objective):
+    """As those of a host are that has none of the last rows of held-out text."""
+    none = np.zeros(0, np.int64)
+    more = {"other": (none, none)} if objective.takes_other_text else {}
+    if isinstance(objective, ErnieTasks):
+        more |= {"behind": (none, none, none), "sample": none}
+    if objective.takes_markers:
+        more["marked"] = Marked(*[none] * 5)
+    draw = functools.partial(random_bits, 0, "test", none)
+    args = np.zeros(0, np.int32), none, none, np.zeros(3, np.int64), draw
+    batch = implementation(objective).make_packed_batch(objective, MARKED, *args, **more)
+    told = batch_shapes(objective, 3, full=False)
+    del told["sample"]
+    assert told == jax.tree.map(lambda x: (x.shape, x.dtype.type), batch)
+    assert not batch["weights"].any()
+
+
 def test_so_have_they_of_a_student():
     check(MaskedLM(64), distilled)
 
@@ -140,16 +174,18 @@ def check(objective, wiring):
     rng = np.random.default_rng(0)
     tokens = rng.integers(48, 128, 4000).astype(np.int32)
     if objective.takes_token_marks:
-        bits = (IN_PHRASE, IN_ENTITY, CAPITAL)
+        bits = (IN_PHRASE, IN_ENTITY, CAPITAL, BEGINS_TURN, RESPONSE)
         tokens |= sum(bit * rng.integers(0, 2, 4000, dtype=np.int32) for bit in bits)
         assert (tokens & ID_BITS >= 48).all()
     sizes = rng.integers(6, 17, 16)
     starts, other = np.arange(16) * 50, (np.arange(16) * 50 + 2000, sizes)
     module = implementation(objective)
-    more = {"other": other} if getattr(objective, "pairs", "") in ("next_sentence", True) else {}
+    more = {"other": other} if objective.takes_other_text else {}
     if isinstance(objective, ErnieTasks):
         more = {"other": other, "behind": (starts + sizes, sizes, sizes // 2)}
         more["sample"] = np.arange(16)
+    if objective.takes_markers:
+        more["marked"] = Marked(starts, sizes, sizes % 2 + 1, sizes, np.arange(16) % 4 - 1)
     loss_fn, trainable, frozen = wiring(objective)
     loss_fn = jax.jit(loss_fn)
 

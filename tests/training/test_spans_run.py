@@ -1,7 +1,8 @@
-"""Runs on text with spans: ERNIE 1.0's units, and ERNIE 2.0's tasks in stages, from JSONL to the last row."""
+"""Runs on text with spans: ERNIE 1.0's units and dialogues, and ERNIE 2.0's tasks in stages, from JSONL to the last row."""
 
 import dataclasses
 import json
+import re
 
 import pytest
 
@@ -22,13 +23,15 @@ ALONE = Stage(32, 1.0, 0.0, 0.0, 0.0, 0.0)
 
 
 def get_config(arg: str):
-    """arg: 1:FILE or 2:FILE, JSON lines with spans."""
+    """arg: 1:FILE, 2:FILE or dialogue:FILE, JSON lines with spans."""
     number, _, path = arg.partition(":")
     objective, model = MaskedLM(64, unit=ExternalSpans(0.2, 0.4, 0.4)), ENCODER
     if number == "2":
         objective = ErnieTasks(64, WholeWords(), stages=(ALONE, ALL), markers=MARKERS)
         model = {**ENCODER, **TASKS}
-    run = run_of(path, objective, model, WORDPIECE, "packed" if number == "1" else "shuffled")
+    if number == "dialogue":
+        objective = MaskedLM(64, pairs="dialogue")
+    run = run_of(path, objective, model, WORDPIECE, "shuffled" if number == "2" else "packed")
     text = Jsonl((path,), spans="spans")
     data = dataclasses.replace(
         run.data,
@@ -50,12 +53,15 @@ def spans(tmp_path_factory):
         for text in texts:
             words = [m.span() for m in book_spans._WORD.finditer(text)]
             found = book_spans.entities(text, words) + book_spans.phrases(text, words, together)
+            ends = [0, *(m.end() for m in re.finditer(r"\n\n", text)), len(text)]
+            turns = [(a, b) for a, b in zip(ends, ends[1:], strict=False) if a < b]
+            found += [(*turn, ("query", "response")[i % 2]) for i, turn in enumerate(turns)]
             file.write(json.dumps({"text": text, "spans": found}) + "\n")
     return path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", ["1", "2"])
+@pytest.mark.parametrize("number", ["1", "2", "dialogue"])
 def test_it_trains_and_tells_of_every_task(spans, tmp_path, number):
     recipe = tmp_path / "recipe.py"
     recipe.write_text("from tests.training.test_spans_run import get_config\n")
@@ -63,6 +69,8 @@ def test_it_trains_and_tells_of_every_task(spans, tmp_path, number):
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     held_out = [row["loss"] for row in rows if row["split"] == "eval/held_out"]
     assert held_out[-1] < held_out[0] - 0.2
+    if number == "dialogue":
+        assert all(row["pair_loss"] > 0 for row in rows)
     if number == "2":
         train = {row["step"]: row for row in rows if row["split"] == "train"}
         tasks = ("capital", "relation", "reordering", "distance", "discourse")
@@ -80,6 +88,7 @@ def test_what_does_not_go_together_is_named(spans):
         ({"model": dataclasses.replace(run.model, task_types=0)}, "task_types: 0, and Ernie"),
         ({"model": dataclasses.replace(run.model, task_types=5)}, "task_types: 5, .* needs 6"),
         ({"model": dataclasses.replace(run.model, pair_classes=12)}, "pair_classes: 12, .* are 16"),
+        ({"objective": MaskedLM(64, pairs="dialogue")}, "'dialogue' has a dialogue a document"),
         ({"data": plain}, r"config.data.evaluation\[0\].source: has no spans"),
     ):
         with pytest.raises(UserError, match=match):
