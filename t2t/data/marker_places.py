@@ -12,8 +12,8 @@ from t2t.data.span_marks import CAPITAL, ID_BITS
 from t2t.data.vocabulary import Vocabulary
 from t2t.objectives.sentence_pairs import sentence_begins
 
-# Read of each store at most, in evenly spaced pieces: on books so many tokens have 100,000 places or more.
-MOST, PIECE = 2**27, 2**20
+# Read of each store at most, in evenly spaced pieces: in seconds, 50,000 places of books.
+MOST, PIECE = 2**26, 2**20
 
 
 class MarkerPlaces(NamedTuple):

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from t2t.data.span_marks import ID_BITS
 from t2t.objectives.sentence_pairs import sentence_begins
 
 
@@ -18,21 +19,23 @@ class Marked(NamedTuple):
 
 
 def two_sentences(
-    marked: Marked, text: np.ndarray, marks: np.ndarray, eos: int, room: np.ndarray
+    marked: Marked, tokens: np.ndarray, marks: np.ndarray, eos: int, room: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns where the sentences stand in `text` (ids [E, W], from `starts` on) and their sizes, [E, 2].
+    """Returns where the sentences stand in `tokens` (flat, with marks) and their sizes, [E, 2] each.
 
     Together they have at most `room` [E] tokens: the first is cut at its beginning, the second at its end.
     """
-    column = np.arange(text.shape[1])
     resumes = marked.before + marked.size
     end = resumes + marked.behind
+    column = np.arange(int(end.max(initial=1)))
+    text = tokens.take(marked.starts[:, None] + column, mode="clip") & ID_BITS
     begins = sentence_begins(text, end, marks, eos)
     earlier = begins & (column < marked.before[:, None])
     first = np.where(earlier, column, 0).max(axis=1, initial=0)
     later = begins & (column > resumes[:, None])
-    end = np.where(later, column, end[:, None]).min(axis=1, initial=text.shape[1])
+    end = np.where(later, column, end[:, None]).min(axis=1, initial=len(column))
     one, two = marked.before - first, end - resumes
     one = np.minimum(one, np.maximum(room // 2, room - two))
     two = np.minimum(two, room - one)
-    return np.stack([marked.before - one, resumes], axis=1), np.stack([one, two], axis=1)
+    begin = marked.starts[:, None] + np.stack([marked.before - one, resumes], axis=1)
+    return begin, np.stack([one, two], axis=1)

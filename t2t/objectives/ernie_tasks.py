@@ -147,16 +147,16 @@ def make_packed_batch(
     )
     begins = sentence_begins(text & ID_BITS, sizes, marks, vocabulary.eos_id)
     first, size, label = _segments(is_task, begins, sizes, head, len(column), behind[1], other[1])
-    blocks = [text, follows, foreign]
     if marked is not None:
-        wide = np.arange(int((marked.before + marked.size + marked.behind).max(initial=1)))
-        blocks.append(tokens.take(marked.starts[:, None] + wide, mode="clip"))
-        there, of = two_sentences(marked, blocks[3] & ID_BITS, marks, vocabulary.eos_id, sizes)
         which = np.flatnonzero(is_task["discourse"])
-        first[which, :2], size[which, :2] = 3 * len(column) + there[which], of[which]
-        size[which, 2], label[which] = 0, marked.number[which]
+        one = Marked(*(part[which] for part in marked))
+        there, size[which, :2] = two_sentences(one, tokens, marks, vocabulary.eos_id, sizes[which])
+        for k, block in enumerate((text, follows)):
+            block[which] = tokens.take(there[:, k, None] + column, mode="clip")
+            first[which, k] = k * len(column)
+        size[which, 2], label[which] = 0, one.number
     rows, lengths_, segment, source = lay_segments(
-        np.concatenate(blocks, 1), first, size, vocabulary
+        np.concatenate([text, follows, foreign], axis=1), first, size, vocabulary
     )
     said, rows = rows, rows & ID_BITS
     inside = np.arange(rows.shape[1]) < lengths_[:, None]
