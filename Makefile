@@ -23,6 +23,12 @@ $(VENV)/.slow: $(VENV)/.test
 	$(PIP) --editable '.[test,hf]'
 	touch $@
 
+# The TPU compiler, in a folder of its own: in the environment jax would look for TPUs. Without it
+# (no such wheel for this machine) its tests skip.
+$(VENV)/.tpu: $(VENV)/.slow
+	-$(PIP) --no-deps --target $(VENV)/tpu libtpu
+	touch $@
+
 quickstart: $(VENV)/.core
 	$(VENV)/bin/t2t train --config=quickstart
 
@@ -34,7 +40,7 @@ test: lint
 	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile -m 'not slow' tests
 
 # Torch as an oracle, gangs of processes, kills: one after the other, since each takes both cores.
-test-slow: $(VENV)/.slow
+test-slow: $(VENV)/.slow $(VENV)/.tpu
 	$(VENV)/bin/python -m pytest -m slow --durations=15 tests
 
 $(VENV)/.bench: $(VENV)/.slow

@@ -11,7 +11,6 @@ import argparse
 import dataclasses
 import datetime
 import json
-import math
 import pathlib
 
 from benchmarks.results import versions
@@ -24,14 +23,16 @@ from t2t.recipes import config_folder
 
 HERE = pathlib.Path(__file__).parent
 FIGURES, PAGE = HERE / "plans.json", HERE / "plans.md"
-# XXL with T5's batch on one slice of v5p, ever larger; the rest of the chips go to `data`.
+# XXL with T5's batch on one slice of v5p, ever larger: its shape, and the sizes of `tensor` tried
+# (2 in rows of half a batch's is refused by libtpu 0.0.42: a length of 57 is no whole tile). The rest of
+# the chips go to `data`.
 SCALING = {
-    "64": "v5p:4x4x4",
-    "128": "v5p:4x4x8",
-    "256": "v5p:4x8x8",
-    "512": "v5p:8x8x8",
-    "1024": "v5p:8x8x16",
-    "4096": "v5p:16x16x16",
+    64: ("v5p:4x4x4", (2,)),
+    128: ("v5p:4x4x8", (2,)),
+    256: ("v5p:4x8x8", (2, 4)),
+    512: ("v5p:8x8x8", (2, 4)),
+    1024: ("v5p:8x8x16", (2, 4, 8)),
+    4096: ("v5p:16x16x16", (4, 8)),
 }
 _PREFIX = "scaling-"
 
@@ -44,13 +45,23 @@ def layouts() -> list[str]:
     return list(scope["LAYOUTS"])
 
 
+def scaling() -> list[str]:
+    """The names of the rows of the scaling table, in its order."""
+    return [
+        f"{_PREFIX}{chips}-tensor{tensor}"
+        for chips, (_, sizes) in SCALING.items()
+        for tensor in sizes
+    ]
+
+
 def case(name: str):
     """Returns (run, topology as text, slices) of a row."""
     if name.startswith(_PREFIX):
-        text = SCALING[name.removeprefix(_PREFIX)]
+        chips, tensor = map(int, name.removeprefix(_PREFIX).split("-tensor"))
         run = runs.load("t5_1_1_pods:xxl-v5p-4x4x8")
-        data = topology.parse(text).devices // (run.mesh.fsdp * run.mesh.tensor)
-        return dataclasses.replace(run, mesh=dataclasses.replace(run.mesh, data=data)), text, 1
+        sizes = {"tensor": tensor, "data": chips // (run.mesh.fsdp * tensor)}
+        mesh = dataclasses.replace(run.mesh, **sizes)
+        return dataclasses.replace(run, mesh=mesh), SCALING[chips][0], 1
     _, kind, shape = name.split("-")
     slices, times, rest = kind.partition("x")
     if times and slices.isdigit():
@@ -69,6 +80,7 @@ def figures(name: str) -> dict:
         for key in (
             *("topology", "devices", "mesh", "batch", "parameters", "fits", "why", "peak_bytes"),
             *("memory_bytes", "bytes", "step_flops", "compile_seconds", "roofline", "warnings"),
+            *("logits", "unsharded", "involuntary"),
         )
     }
     sums: dict[str, list] = {}
@@ -110,6 +122,11 @@ def page(known: dict[str, dict], names: list[str]) -> str:
         one = known[name]
         lines.append(f"**{name}** ({one['versions']}, {one['date']})")
         lines += [f"- warning: {text}" for text in one["warnings"]]
+        if not one["unsharded"]:
+            lines.append("- nothing large stands whole on every device")
+        if one["logits"] and not one["logits"]["whole"]:
+            size = one["logits"]["bytes"] / 2**30
+            lines.append(f"- float32 logits ({size:.2f} GiB a device) are never whole")
         for what, (times, size) in sorted(one["collectives"].items(), key=lambda i: -i[1][1]):
             if size >= 1 << 20:
                 lines.append(f"- {what}: {times:,} a step, {size / 2**30:.2f} GiB a device")
@@ -140,81 +157,58 @@ def _row(name: str, one: dict) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def scaled(one: dict, chips: int) -> dict:
-    """The figures of a plan on another number of chips, the difference all `data`.
-
-    Compute and what is sent over `tensor` are of a chip's rows; what is sent over the other axes is
-    of weights: a ring over n chips sends (n - 1) / n of them, so that only what crosses `data` grows.
-    """
-    part = one["devices"] / chips
-    mesh = {**one["mesh"], "data": one["mesh"]["data"] * chips // one["devices"]}
-
-    def share(what: str) -> float:
-        axes = what.partition(" over ")[2].split("+")
-        if axes == ["tensor"]:
-            return part
-        before, now = (math.prod(m.get(a, 1) for a in axes) for m in (one["mesh"], mesh))
-        return (1 - 1 / now) / (1 - 1 / before) if before > 1 else 1.0
-
-    kept = {what: (times, size * share(what)) for what, (times, size) in one["collectives"].items()}
-    grown = sum(size for _, size in kept.values())
-    s = dict(one["roofline"])
-    s["compute"] *= part
-    s["links"] *= grown / sum(size for _, size in one["collectives"].values())
-    s["best"] = max(s["compute"], s["memory"], s["links"], s["network"])
-    s["worst"] = max(s["compute"], s["memory"]) + s["links"] + s["network"]
-    return {**one, "mesh": mesh, "devices": chips, "roofline": s, "collectives": kept}
-
-
 def _scaling(known: dict[str, dict]) -> list[str]:
-    """XXL's table by chips, and where it stops. Sizes not compiled are scaled from one that is."""
-    rows = {int(n): known[_PREFIX + n] for n in SCALING if _PREFIX + n in known}
-    compiled = set(rows)
-    if base := known.get("xxl-v5p-4x4x8"):
-        compiled.add(base["devices"])
-        for chips in map(int, SCALING):
-            rows.setdefault(chips, scaled(base, chips))
-    rows = [(chips, one) for chips, one in sorted(rows.items()) if one["roofline"]]
+    """XXL's table by chips and mesh, and where it stops."""
+    rows = [known[name] for name in scaling() if name in known and known[name]["roofline"]]
     if not rows:
         return []
+    best = {}  # of each number of chips
+    for one in rows:
+        fastest = min(best.get(one["devices"], one), one, key=_seconds)
+        best[one["devices"]] = fastest
     lines = [
         "## Strong scaling of XXL on paper",
         "",
-        f"{rows[0][1]['batch']} rows a step on one slice of v5p, fsdp and tensor as in the recipe, the "
-        "rest `data`. Milliseconds a step by what bounds it; speed-up of the best over the smallest.",
+        f"{rows[0]['batch']} rows a step on one slice of v5p, fsdp as in the recipe, `tensor` as named, "
+        "the rest `data`; each row compiled. Milliseconds a step by what bounds it; speed-up of the best "
+        "over the smallest.",
         "",
-        "| chips | mesh | rows a chip | compute | memory | links | best | worst | speed-up | of ideal "
-        "| compiled |",
+        "| chips | mesh | rows a chip | peak GiB | compute | memory | links | best | worst | speed-up "
+        "| of ideal |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    first_chips, first = rows[0][0], rows[0][1]["roofline"]["best"]
-    stops = None
-    for chips, one in rows:
-        s = one["roofline"]
-        gain = first / s["best"]
-        ideal = gain / (chips / first_chips)
-        if stops is None and s["links"] + s["network"] > max(s["compute"], s["memory"]):
-            stops = (chips, one)
+    least = min(best)
+    for one in rows:
+        chips, s = one["devices"], one["roofline"]
+        gain = _seconds(best[least])[0] / s["best"]
         ms = [f"{s[k] * 1e3:.1f}" for k in ("compute", "memory", "links", "best", "worst")]
         lines.append(
-            f"| {chips} | {_mesh(one)} | {one['batch'] / chips:g} | {' | '.join(ms)} | {gain:.1f} | "
-            f"{ideal:.0%} | {'yes' if chips in compiled else 'no, scaled'} |"
+            f"| {chips} | {_mesh(one)} | {one['batch'] / chips:g} | {one['peak_bytes'] / 2**30:.2f} | "
+            f"{' | '.join(ms)} | {gain:.1f} | {gain * least / chips:.0%} |"
         )
     lines.append("")
-    if stops is None:
-        lines.append("Compute outlasts communication at every size planned.")
-    else:
-        chips, one = stops
-        largest = max(one["collectives"].items(), key=lambda item: item[1][1])
-        lines.append(
-            f"It stops at {chips} chips: from there communication ("
-            f"{one['roofline']['links'] * 1e3:.0f} ms) takes longer than products "
-            f"({one['roofline']['compute'] * 1e3:.0f} ms). Compute shrinks with the rows of a chip; what "
-            "a chip gathers and reduces of the weights does not, since fsdp and tensor stay the same. "
-            f"Most of it is {largest[0]}: {largest[1][1] / 2**30:.1f} GiB a device and step. Past that "
-            "size only a larger batch uses more chips well."
-        )
-    return lines
+    return [*lines, _where_it_stops([best[chips] for chips in sorted(best)])]
+
+
+def _seconds(one: dict) -> tuple[float, float]:
+    return one["roofline"]["best"], one["roofline"]["worst"]
+
+
+def _where_it_stops(rows: list[dict]) -> str:
+    """rows: the fastest mesh of each number of chips, which grows."""
+    for one in rows:
+        s = one["roofline"]
+        if s["links"] + s["network"] > max(s["compute"], s["memory"]):
+            largest = max(one["collectives"].items(), key=lambda item: item[1][1])
+            return (
+                f"It stops at {one['devices']} chips: there, in the best mesh of those compiled "
+                f"({_mesh(one)}), communication ({s['links'] * 1e3:.0f} ms) takes longer than products "
+                f"({s['compute'] * 1e3:.0f} ms). Compute shrinks with the rows of a chip; what a chip "
+                "gathers and reduces of the weights does not, as long as fsdp and tensor stay the same. "
+                f"Most of it is {largest[0]}: {largest[1][1] / 2**30:.1f} GiB a device and step. Past "
+                "that size only a larger batch uses more chips well."
+            )
+    return "Compute outlasts communication at every size planned."
 
 
 def main() -> None:
@@ -223,7 +217,7 @@ def main() -> None:
     parser.add_argument("--again", action="store_true", help="compile also what is known")
     options = parser.parse_args()
     names = layouts()
-    every = [*names, *(_PREFIX + n for n in SCALING)]
+    every = [*names, *scaling()]
     for name in options.names:
         if name not in every:
             parser.error(f"no row {name}; there are: {', '.join(every)}")

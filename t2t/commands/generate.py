@@ -60,7 +60,7 @@ def add_arguments(parser) -> None:
 
 
 def execute(options, _overrides) -> None:
-    from t2t.decoding.journal import check_place
+    from t2t.data.files import check_place
     from t2t.trained import load_trained
 
     config = _decoding(options)

@@ -5,7 +5,11 @@ import json
 import sys
 
 from t2t.commands.options import add_config, at_least
+from t2t.data.files import check_place
 from t2t.errors import UserError
+from t2t.parallel.mesh_config import AXES
+
+_TRIES = 6
 
 
 def add_arguments(parser) -> None:
@@ -26,11 +30,12 @@ def add_arguments(parser) -> None:
         "--search", action="store_true", help="try meshes and remat, and rank what fits"
     )
     parser.add_argument(
-        "--batches", default="", metavar="N,N", help="batch sizes to search (default: the config's)"
+        "--batches",
+        default="",
+        metavar="N,N",
+        help="batch sizes to search (default: the config's, a half and a quarter of it)",
     )
-    parser.add_argument(
-        "--tries", type=at_least(1), default=6, help="compilations of a search (default: 6)"
-    )
+    parser.add_argument("--tries", type=at_least(1), help="compilations of a search (default: 6)")
     parser.add_argument(
         "--json", default="", metavar="FILE", help="write the report there; - is stdout"
     )
@@ -42,6 +47,11 @@ def execute(options, overrides: list[tuple[str, str]]) -> None:
     from t2t.planning.plan import lines, plan
     from t2t.planning.search import search
 
+    for name in ("batches", "tries"):
+        if getattr(options, name) and not options.search:
+            raise UserError(f"--{name}: is of a search; add --search")
+    if options.json not in ("", "-"):
+        check_place(options.json, "--json")
     run = runs.load(options.config, overrides)
     wanted = topology.parse(options.topology, options.slices)
     if options.slices > 1 and run.mesh.replica == 1 and not options.search:
@@ -58,14 +68,17 @@ def execute(options, overrides: list[tuple[str, str]]) -> None:
         print(f"compiling {_name(candidate)}", file=sys.stderr, flush=True)
         return plan(candidate, options.topology, wanted, quick=True)
 
-    batches = _batches(options.batches) or (run.data.batch_size,)
-    ranked = search(run, wanted, batches, options.tries, compiled)
+    batches = _batches(options.batches) or _fractions(run.data.batch_size)
+    ranked = search(run, wanted, batches, options.tries or _TRIES, compiled)
     text = [_row(candidate, report) for candidate, report in ranked]
     best = next(((c, r) for c, r in ranked if r["fits"]), None)
     if best:
         text += ["", f"best: {_overrides(best[0])}", *lines(best[1])]
     else:
-        text.append(f"none of the {len(ranked)} compiled fits; more are tried with --tries")
+        text.append(
+            f"none of the {len(ranked)} compiled fits; --tries=N compiles more, --batches=N,N smaller "
+            "batches"
+        )
     found = [{"overrides": _overrides(candidate), **report} for candidate, report in ranked]
     _show(options, found, text)
 
@@ -81,20 +94,22 @@ def _show(options, report, text: list[str]) -> None:
 
 
 def _name(run) -> str:
-    axes = ("replica", "data", "fsdp", "tensor")
-    mesh = " ".join(f"{axis}={getattr(run.mesh, axis)}" for axis in axes)
+    mesh = " ".join(f"{axis}={size}" for axis, size in _mesh(run).items() if size > 1)
     return f"{mesh} remat={run.model.remat} batch={run.data.batch_size}"
 
 
 def _overrides(run) -> str:
     """The options that make a configuration this candidate."""
-    mesh = {axis: getattr(run.mesh, axis) for axis in ("replica", "data", "fsdp", "tensor")}
-    fields = [f"--config.mesh.{axis}={size}" for axis, size in mesh.items()]
+    fields = [f"--config.mesh.{axis}={size}" for axis, size in _mesh(run).items()]
     fields += [
         f"--config.model.remat={run.model.remat}",
         f"--config.data.batch_size={run.data.batch_size}",
     ]
     return " ".join(fields)
+
+
+def _mesh(run) -> dict[str, int]:
+    return {axis: getattr(run.mesh, axis) for axis in AXES if axis != "stage"}
 
 
 def _row(run, report: dict) -> str:
@@ -108,6 +123,11 @@ def _row(run, report: dict) -> str:
         f"{_name(run):60} {peak:>12}  {seconds['best'] * 1e3:8.1f} .. "
         f"{seconds['worst'] * 1e3:.1f} ms, MFU at best {seconds['mfu']:.0%}"
     )
+
+
+def _fractions(batch: int) -> tuple[int, ...]:
+    """A batch, a half and a quarter of it, where those are whole."""
+    return tuple(batch // part for part in (1, 2, 4) if batch % part == 0)
 
 
 def _batches(text: str) -> tuple[int, ...]:

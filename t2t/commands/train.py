@@ -152,6 +152,9 @@ def _devices(run) -> int:
     if run.training.deterministic:  # read once, when jax looks for devices
         flags = os.environ.get("XLA_FLAGS", "")
         os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()
+    from t2t.parallel.gpu_memory import take_most
+
+    take_most()
     import jax
 
     try:

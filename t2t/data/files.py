@@ -247,6 +247,24 @@ def write_bytes(path: str, content: bytes) -> None:
         raise Failure(f"{path}: cannot be written: {_one_line(error)}") from error
 
 
+def check_place(path: str, asked: str) -> None:
+    """Makes the folder of a file to be; asked: the option that names it, in front of what is wrong.
+
+    Raises UserError where there can be no such file.
+    """
+    if is_remote(path):
+        raise UserError(f"{asked}={path}: must be on a disk of this machine; copy it afterwards")
+    if os.path.isdir(path) or path.endswith(os.sep):
+        raise UserError(f"{asked}={path}: is a folder; name a file in it")
+    folder = os.path.dirname(path) or "."
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{asked}={path}: {folder}: {error.strerror}; name another") from None
+    if not os.access(folder, os.W_OK):
+        raise UserError(f"{asked}={path}: {folder} cannot be written; name another")
+
+
 @contextlib.contextmanager
 def reading(path: str, place: str = "") -> Iterator[None]:
     """Guards reads from an opened file: a damaged gzip stream is the user's file, so a UserError."""

@@ -4,26 +4,7 @@ import json
 import os
 from collections.abc import Sequence
 
-from t2t.data import files
 from t2t.errors import UserError
-
-
-def check_place(path: str, asked: str) -> None:
-    """Makes the folder of a file to be; asked: the option that names it, in front of what is wrong.
-
-    Raises UserError where there can be no such file.
-    """
-    if files.is_remote(path):
-        raise UserError(f"{asked}={path}: must be on a disk of this machine; copy it afterwards")
-    if os.path.isdir(path) or path.endswith(os.sep):
-        raise UserError(f"{asked}={path}: is a folder; name a file in it")
-    folder = os.path.dirname(path) or "."
-    try:
-        os.makedirs(folder, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{asked}={path}: {folder}: {error.strerror}; name another") from None
-    if not os.access(folder, os.W_OK):
-        raise UserError(f"{asked}={path}: {folder} cannot be written; name another")
 
 
 class Journal:

@@ -5,6 +5,7 @@ on standard output. The compiler of a TPU may abort the process that it runs in,
 does not fit to standard error only: hence a process of its own.
 """
 
+import importlib.util
 import json
 import math
 import sys
@@ -30,6 +31,9 @@ from t2t.vocabulary_loss import LOGITS_BYTES
 # Half as long a compilation, at the price of a schedule that is not the final one.
 _QUICK = {"exec_time_optimization_effort": -1.0}
 
+# Packages of which one brings the compiler of a platform.
+_COMPILERS = {"tpu": ("libtpu",), "cuda": ("jax_cuda12_plugin", "jax_cuda13_plugin")}
+
 
 def topology_devices(wanted: topology.Topology) -> list:
     """The devices of a topology, none of which need be here.
@@ -39,6 +43,11 @@ def topology_devices(wanted: topology.Topology) -> list:
     generation = wanted.generation
     if generation.platform == "cpu":
         return jax.devices()[: wanted.devices]
+    if not any(map(importlib.util.find_spec, _COMPILERS[generation.platform])):
+        raise UserError(
+            f"--topology: the compiler for {generation.name} is not installed; "
+            f"{install_extra(generation.platform)}"
+        )
     from jax.experimental import topologies
 
     shape, options = "x".join(map(str, wanted.shape)), dict(generation.options)
@@ -60,13 +69,7 @@ def topology_devices(wanted: topology.Topology) -> list:
                 platform="tpu", topology_name=f"{generation.name}:{shape}", **options
             )
     except Exception as error:
-        extra = generation.platform
         text = " ".join(str(error).split())
-        if "libtpu" in text or "plugin" in text.lower() or "platform" in text.lower():
-            raise UserError(
-                f"--topology: the compiler for {generation.name} is not installed; "
-                f"{install_extra(extra)} ({text[:120]})"
-            ) from None
         raise UserError(f"--topology: {wanted.name}: {text[:200]}") from None
     return list(found.devices)
 
@@ -117,6 +120,7 @@ def report(run: Run, wanted: topology.Topology, quick: bool = False) -> dict:
     known["compile_seconds"] = time.monotonic() - begun
     memory = compiled.memory_analysis()
     text = compiled.as_text()
+    places = [_place(device, wanted) for device in built.mesh.devices.flat]
     peak = memory.peak_memory_in_bytes
     if wanted.generation.platform == "cpu":  # whose figure leaves out the temporaries
         peak = memory.argument_size_in_bytes + memory.temp_size_in_bytes
@@ -138,11 +142,20 @@ def report(run: Run, wanted: topology.Topology, quick: bool = False) -> dict:
             "times": one.times,
             "wire_bytes": one.wire_bytes(wanted.devices) * one.times,
             "overlapped": one.overlapped,
+            "beside": hlo.beside(one.groups, places),
             "operation": one.operation,
         }
         for one in hlo.collectives(text)
     ]
     return known
+
+
+def _place(device, wanted: topology.Topology) -> int:
+    """The number of the slice, or of the host of GPUs, that a device is on: what is sent to another
+    crosses a network."""
+    if wanted.generation.platform == "cuda":
+        return device.process_index
+    return getattr(device, "slice_index", 0) or 0
 
 
 def _or_none(value: float) -> float | None:
@@ -194,9 +207,9 @@ def _unfactored(run: Run, built: programs.Programs) -> list[tuple[str, int]]:
 
 
 def _step_flops(run: Run, batch) -> int:
-    inputs, targets = implementation(run.posed).lengths(run.posed)
-    rows, memory = batch["targets"].shape[0], run.objective.memory
-    return flops.train_flops(run.model, inputs, targets, rows, memory)
+    return flops.run_flops(
+        run, *implementation(run.posed).lengths(run.posed), batch["targets"].shape[0]
+    )
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ A collective stands in the text once but may run many times (in a loop), and may
 by the trips of the loops around it.
 """
 
+import collections
 import itertools
 import math
 import re
@@ -226,6 +227,16 @@ def _mesh_groups(axes: str, rest: str) -> tuple[tuple[int, ...], ...]:
     numbers = np.moveaxis(numbers.reshape(shape), reduced, range(-len(reduced), 0))
     group = math.prod(part for _, part in taken.values())
     return tuple(map(tuple, numbers.reshape(-1, group).tolist()))
+
+
+def beside(groups: tuple[tuple[int, ...], ...], places: list[int]) -> int:
+    """How many of a group that reaches over several places (slices, hosts) stand on one, at least; 0
+    where no group does. places: of every logical device."""
+    counts = (
+        collections.Counter(places[one] for one in group)
+        for group in groups or (range(len(places)),)
+    )
+    return min((min(at.values()) for at in counts if len(at) > 1), default=0)
 
 
 def axes_of(groups: tuple[tuple[int, ...], ...], mesh: dict[str, int]) -> tuple[str, ...]:

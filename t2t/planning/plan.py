@@ -17,7 +17,18 @@ from t2t.planning.environment import environment
 from t2t.planning.topology import Topology
 
 INVOLUNTARY = "Involuntary full rematerialization"
-_LARGE = 1 << 20
+# Packages that a report depends on.
+_COMPILED_BY = (
+    "jax",
+    "jaxlib",
+    "flax",
+    "optax",
+    "libtpu",
+    "jax-cuda12-plugin",
+    "jax-cuda13-plugin",
+)
+_COMPILED_BY += ("jax-cuda12-pjrt", "jax-cuda13-pjrt", "nvidia-cuda-nvcc-cu12", "nvidia-cuda-nvcc")
+_MANY_STEPS = 1000  # of collective-permutes a step
 
 
 def plan(run, text: str, wanted: Topology, quick: bool = False) -> dict:
@@ -32,10 +43,8 @@ def plan(run, text: str, wanted: Topology, quick: bool = False) -> dict:
         "quick": quick,
     }
     kept = os.path.join(cache_root(), "plans", _fingerprint(request) + ".json")
-    if os.path.exists(kept):
-        with open(kept, encoding="utf-8") as file:
-            report = json.load(file)
-    else:
+    report = _kept(kept)
+    if report is None:
         report = _compiled(request, wanted)
         os.makedirs(os.path.dirname(kept), exist_ok=True)
         with open(f"{kept}.{os.getpid()}", "w", encoding="utf-8") as file:
@@ -44,6 +53,15 @@ def plan(run, text: str, wanted: Topology, quick: bool = False) -> dict:
     report["roofline"] = roofline.estimate(report, wanted, run.model.remat)
     report["warnings"] = warnings(report)
     return report
+
+
+def _kept(path: str) -> dict | None:
+    """A report of before; None where there is none, or only a damaged one."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def _compiled(request: dict, wanted: Topology) -> dict:
@@ -78,7 +96,7 @@ def _child_environment(wanted: Topology) -> dict[str, str]:
 def _fingerprint(request: dict) -> str:
     """Of all that a report depends on: configuration, topology, versions and our own source."""
     made = hashlib.sha256(json.dumps(request, sort_keys=True).encode())
-    for name in ("jax", "jaxlib", "libtpu", "flax", "optax"):
+    for name in _COMPILED_BY:
         try:
             made.update(f"{name} {metadata.version(name)}".encode())
         except metadata.PackageNotFoundError:
@@ -103,12 +121,24 @@ def warnings(report: dict) -> list[str]:
         for one in made
         if one["kind"] == "all-reduce" and one["axes"] == ["fsdp"]
     )
+    gradients = 2 * report["parameters"] / mesh.get("tensor", 1)  # in bfloat16
     real = report["memory_bytes"] is not None  # simulated devices never scatter
-    if real and set(mesh) == {"fsdp"} and reduced > report["parameters"]:  # half a gradient's bytes
+    if real and mesh.get("fsdp", 1) > 1 and reduced > gradients / 10:
+        instead = "the compiler's choice"
+        if set(mesh) == {"fsdp"} and mesh["fsdp"] % 2 == 0:
+            instead += (
+                " where one axis spans a torus of several dimensions; with config.mesh.data=2 and half "
+                "the fsdp it scatters"
+            )
         found.append(
-            f"gradients are reduced whole over fsdp ({_bytes(reduced)} of all-reduces), where "
-            "reduce-scatters would send half: so does the TPU compiler where one axis spans a torus "
-            "of several dimensions; with config.mesh.data=2 and half the fsdp it scatters"
+            f"{_bytes(reduced)} of {_bytes(gradients)} of gradients are reduced whole over fsdp "
+            f"(all-reduces), where reduce-scatters would send half: {instead}"
+        )
+    steps = sum(one["times"] for one in made if one["kind"] == "collective-permute")
+    if steps > _MANY_STEPS:
+        found.append(
+            f"{steps:,} collective-permutes a step: the compiler gathers weights part by part beside "
+            "their products, which sends as much, but in steps that each have to begin"
         )
     if report.get("involuntary"):
         found.append(
@@ -164,7 +194,7 @@ def lines(report: dict) -> list[str]:
         out.append(f"float32 logits: {_bytes(logits['bytes'])} a device, {how}")
     for row in _collective_rows(report.get("collectives", [])):
         out.append(row)
-    out.append(f"{report['step_flops'] / 1e12:,.1f} TFLOP a step (model, exact)")
+    out.append(f"{_flops(report['step_flops'])} a step (model, exact)")
     seconds = report.get("roofline")
     if seconds:
         parts = ", ".join(
@@ -211,6 +241,14 @@ def _collective_rows(collectives: list[dict]) -> list[str]:
             f"{_bytes(wire):>11} sent a device, {hidden / wire if wire else 0:.0%} asynchronous"
         )
     return rows
+
+
+def _flops(count: float) -> str:
+    for unit in ("MFLOP", "GFLOP"):
+        if count < 1e9:
+            return f"{count / 1e6:,.1f} {unit}"
+        count /= 1e3
+    return f"{count / 1e6:,.1f} TFLOP"
 
 
 def _bytes(size: float) -> str:

@@ -9,7 +9,8 @@ ASSUMPTIONS = (
     "parameters and optimizer state are read once and written once, gathered weights written and "
     "read once; activations are not counted",
     "a collective runs as a ring over one torus axis, both directions of one link each",
-    "what crosses slices goes over each device's share of the network",
+    "what crosses slices, or hosts of GPUs, leaves and enters each once in a ring, over its members' "
+    "shares of the network",
     "at best everything overlaps; at worst no communication does",
 )
 
@@ -27,10 +28,10 @@ def estimate(report: dict, wanted: Topology, remat: str) -> dict[str, float] | N
     state = report["bytes"]["parameters"] + report["bytes"]["optimizer"]
     inside, across, gathered = 0.0, 0.0, 0.0
     for one in report["collectives"]:
-        leaves = wanted.slices > 1 and ("replica" in one["axes"] or one["kind"] == "send")
-        if leaves:
-            across += one["wire_bytes"]
-        else:
+        together = one["beside"]  # members on one slice or host; 0: the group does not leave it
+        if together:
+            across += one["wire_bytes"] / together
+        if together != 1:
             inside += one["wire_bytes"]
         if one["kind"] == "all-gather":
             gathered += one["size"] * one["times"]

@@ -31,7 +31,7 @@ def search(
     """Compiles the `tries` most promising candidates; returns (run, report), the best that fit first.
 
     plan(run) -> report. Candidates that the compiler refuses for their mesh are left out.
-    Raises: UserError where no mesh suits the model at all.
+    Raises: UserError where no mesh suits the model at all, or the compiler refuses all of them.
     """
     guesses = [(one, guess(one, wanted)) for one in candidates(run, wanted, batches)]
     if not guesses:
@@ -39,12 +39,14 @@ def search(
             f"--search: no mesh of {wanted.devices} devices divides the model and a batch of "
             f"{', '.join(map(str, batches))} rows; try another batch size by --batches"
         )
-    found = []
+    found, refused = [], None
     for candidate in promising(guesses, wanted, tries):
         try:
             found.append((candidate, plan(candidate)))
-        except UserError:
-            continue
+        except UserError as error:
+            refused = error
+    if refused is not None and not found:
+        raise refused
 
     def rank(pair):
         row, report = pair
@@ -134,7 +136,7 @@ def guess(run, wanted: Topology) -> Guess:
     memory = state * weights / (mesh.fsdp * mesh.tensor)
     memory += kept + 2 * passed * model.d_model / mesh.tensor
     peak = flops.peak_flops(generation.kind) or 1e12
-    work = flops.train_flops(model, inputs, targets, batch)
+    work = flops.run_flops(run, inputs, targets, batch)
     seconds = work * (4 / 3 if model.remat == "full" else 1) / (wanted.devices * peak)
     sent = 0.0  # bytes of a device
     if mesh.fsdp > 1:

@@ -1,7 +1,7 @@
 """Hardware by name (`v5p:4x4x8`, `h100:8`, `cpu:8`): how many devices, and what each can do.
 
 Figures are of one jax device (a chip; one of two cores on tpu7x), in bytes and seconds. Usable
-memory is what the TPU compiler states when a program does not fit. Peaks of arithmetic stand in
+memory is what the TPU compiler states when a program does not fit; of a GPU what a run takes. Peaks of arithmetic stand in
 t2t.monitoring.flops. Bandwidths: Google's "How to Scale Your Model" (tables of TPU specifications)
 and NVIDIA's data sheets; `link` is one direction of one link, of which a ring over a torus axis
 uses two; `network` is a device's share of what leaves its slice or host.
@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 
 from t2t.errors import UserError, nearest
+from t2t.parallel.gpu_memory import FRACTION
 
 GIB = 2**30
 
@@ -43,8 +44,13 @@ GENERATIONS = {
         Generation("v5p", "tpu", "TPU v5p", 3, 95.74 * GIB, 2.8e12, 9e10, 6.25e9),
         Generation("v6e", "tpu", "TPU v6e", 2, 31.25 * GIB, 1.6e12, 9e10, 1.25e10),
         Generation("tpu7x", "tpu", "TPU7x", 3, 94.75 * GIB, 3.69e12, 9e10, 6.25e9, cores=2),
-        Generation("h100", "cuda", "NVIDIA H100 80GB HBM3", 0, 79 * GIB, 3.35e12, 2.25e11, 5e10),
-        Generation("h200", "cuda", "NVIDIA H200", 0, 140 * GIB, 4.8e12, 2.25e11, 5e10),
+        Generation(
+            *("h100", "cuda", "NVIDIA H100 80GB HBM3", 0, 79 * GIB * FRACTION),
+            *(3.35e12, 2.25e11, 5e10),
+        ),
+        Generation(
+            *("h200", "cuda", "NVIDIA H200", 0, 140 * GIB * FRACTION, 4.8e12, 2.25e11, 5e10)
+        ),
         # Simulated devices: what compiles and communicates, not what fits.
         Generation("cpu", "cpu", "cpu", 0, math.inf, math.inf, math.inf, math.inf),
     )

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from t2t.decoding.journal import Journal, check_place
+from t2t.data.files import check_place
+from t2t.decoding.journal import Journal
 from t2t.errors import UserError
 
 

@@ -173,3 +173,12 @@ def test_trips_are_those_of_the_loop_named(mesh):
     found, entry = hlo.computations(text)
     loops = [i for body in found.values() for i in body if i.opcode == "while"]
     assert entry in found and [hlo.trips(loop, found) for loop in loops] == [5]
+
+
+def test_beside_counts_what_stands_on_one_host_of_a_group_that_leaves_it():
+    places = [0] * 4 + [1] * 4
+    assert hlo.beside(((0, 4), (1, 5)), places) == 1
+    assert hlo.beside(((0, 1, 4, 5), (2, 3, 6, 7)), places) == 2
+    assert hlo.beside((), places) == 4  # all devices
+    assert hlo.beside(((0, 1, 2, 3), (4, 5, 6, 7)), places) == 0
+    assert hlo.beside((), [0] * 8) == 0

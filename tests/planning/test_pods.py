@@ -7,7 +7,7 @@ from t2t import run as runs
 from t2t.errors import UserError
 from t2t.planning import topology
 
-NAMES = [*plans.layouts(), *("scaling-" + n for n in plans.SCALING)]
+NAMES = [*plans.layouts(), *plans.scaling()]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -19,7 +19,7 @@ def test_a_layout_uses_all_devices_of_its_topology_and_divides_what_it_must(name
     if wanted.generation.platform == "tpu":  # a device's columns are whole tiles of 128
         assert run.model.d_model % (128 * run.mesh.fsdp) == 0
     if name.startswith("scaling-"):
-        assert wanted.devices == int(name.removeprefix("scaling-"))
+        assert wanted.devices == int(name.split("-")[1])
         assert run.data.batch_size == 2048
 
 
@@ -34,11 +34,13 @@ def test_an_unknown_layout_names_the_nearest():
         runs.load("t5_1_1_pods:xxl-v5p-4x4x4")
 
 
-def figures(chips: int, compute: float, links: float) -> dict:
+def figures(chips: int, compute: float, links: float, tensor: int = 1) -> dict:
     seconds = {"compute": compute, "memory": 0.01, "links": links, "network": 0.0, "mfu": 0.5}
     best = max(compute, links)
     return {
-        **{"mesh": {"data": chips}, "batch": 2048, "remat": "full", "fits": True, "warnings": []},
+        **{"mesh": {"data": chips // tensor, "tensor": tensor}, "devices": chips, "batch": 2048},
+        **{"remat": "full", "fits": True, "warnings": [], "unsharded": []},
+        "logits": {"whole": False, "bytes": 2**31},
         **{"peak_bytes": 2**30, "memory_bytes": 2**34, "compile_seconds": 9.0},
         **{"versions": "jax 1", "date": "2026-01-01"},
         "collectives": {
@@ -51,27 +53,26 @@ def figures(chips: int, compute: float, links: float) -> dict:
 
 def test_the_page_says_where_scaling_stops_and_why():
     known = {
-        "scaling-64": figures(64, 0.8, 0.1),
-        "scaling-128": figures(128, 0.4, 0.1),
-        "scaling-512": figures(512, 0.1, 0.2),
+        "scaling-64-tensor2": figures(64, 0.8, 0.1, 2),
+        "scaling-128-tensor2": figures(128, 0.4, 0.1, 2),
+        "scaling-512-tensor2": figures(512, 0.1, 0.3, 2),
+        "scaling-512-tensor4": figures(512, 0.1, 0.2, 4),
         "xl-v5e-4x4": figures(16, 0.5, 0.1),
     }
     text = plans.page(known, ["xl-v5e-4x4", "xxl-v5e-16x16"])
     assert (
-        "| xl-v5e-4x4 | data=16 | 2048 | full | yes | 1.00 of 16.0 | 500..600 | compute |" in text
+        "| xl-v5e-4x4 | data=16 tensor=1 | 2048 | full | yes | 1.00 of 16.0 | 500..600 | compute |"
+        in text
     )
     assert "Not planned yet: xxl-v5e-16x16." in text
-    assert "It stops at 512 chips" in text and "all-gather over fsdp: 3.0 GiB" in text
+    assert (
+        "It stops at 512 chips: there, in the best mesh of those compiled (data=128 tensor=4)"
+        in text
+    )
+    assert "all-gather over fsdp: 3.0 GiB" in text
     # A fourth of the time on eight times the chips.
-    assert "| 512 | data=512 | 4 | 100.0 | 10.0 | 200.0 | 200.0 | 300.0 | 4.0 | 50% | yes |" in text
-
-
-def test_scaling_keeps_what_is_sent_of_weights_and_divides_what_is_of_rows():
-    one = figures(128, 0.8, 0.4) | {"devices": 128, "mesh": {"data": 2, "tensor": 2}}
-    one["collectives"] = {"all-gather over fsdp": [1, 300.0], "all-reduce over tensor": [1, 100.0]}
-    found = plans.scaled(one, 512)
-    seconds = found["roofline"]
-    assert seconds["compute"] == pytest.approx(0.2)
-    assert seconds["links"] == pytest.approx(0.4 * (300 + 25) / 400)
-    assert seconds["best"] == seconds["links"] and found["mesh"] == {"data": 8, "tensor": 2}
-    assert "| 512 | data=8 tensor=2 | 4 | 200.0 |" in plans.page({"xxl-v5p-4x4x8": one}, [])
+    row = (
+        "| 512 | data=128 tensor=4 | 4 | 1.00 | 100.0 | 10.0 | 200.0 | 200.0 | 300.0 | 4.0 | 50% |"
+    )
+    assert row in text
+    assert "- nothing large stands whole" in text and "- float32 logits (2.00 GiB a device)" in text
