@@ -12,9 +12,10 @@ files are looked for in `../shared/data/tasks`, elsewhere with
 The model is v1.1 small; without `initial` it is drawn at random, with T5's vocabulary from
 `../shared/data/tokenizers`. `finetune:TASK:FROM` takes model, vocabulary and parameters from the run
 or Hugging Face directory FROM, whatever its size or family: a decoder alone goes on with the input, an
-encoder alone gets a classifier of the task's labels on its [CLS], trained as BERT's is
-(arXiv:1810.04805, section 4.1: AdamW at 5e-5; 6,300 steps are 3 epochs of SST-2). Label words at masks,
-by which a masked model is asked as it is, it is trained on with
+encoder alone gets a classifier of the task's labels on its [CLS], trained as BERT's is, on the one or two
+texts of each example as published (arXiv:1810.04805, section 4.1: AdamW at 5e-5; 6,300 steps are 3 epochs
+of SST-2), or on T5's words with `--config.objective.plain=false`. Label words at masks, by which a masked
+model is asked as it is, it is trained on with
 
     --config.objective=TextToText --config.model.pair_classes=N      # N: as FROM has them
 
@@ -109,7 +110,7 @@ def _classifying(run: Run, task: tasks.Task) -> Run:
         run,
         model=dataclasses.replace(run.model, pair_classes=len(task.labels)),
         data=dataclasses.replace(run.data, order="shuffled", batch_size=32),
-        objective=Classes(task.labels, length),
+        objective=Classes(task.labels, length, plain=True),
         optimizer=AdamW(epsilon=1e-6),
         schedule=Linear(peak=5e-5, warmup_steps=630),
         training=Training(steps=6300, z_loss=0.0),

@@ -86,7 +86,8 @@ class Run:
     @property
     def posed(self) -> Objective | Posed:
         """The objective, as a model of these stacks is given it."""
-        return posed(self.objective, self.model.stacks, self.model.summary_last)
+        model = self.model
+        return posed(self.objective, model.stacks, model.summary_last, model.token_types > 1)
 
 
 def check(run: Run, trains: bool = True) -> None:

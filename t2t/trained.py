@@ -64,7 +64,7 @@ def published_run(
     if labels:
         data = Data(train=Mixture((Corpus("sst2", Task("glue_sst2")),)))
         length = min(Classes.length, arch.positions or Classes.length)
-        run = dataclasses.replace(run, objective=Classes(labels, length), data=data)
+        run = dataclasses.replace(run, objective=Classes(labels, length, plain=True), data=data)
     elif arch.token_classes == 2:
         data = Data(train=Mixture((Corpus("squad", Task("squad")),)))
         run = dataclasses.replace(run, objective=for_positions(arch.positions), data=data)

@@ -47,6 +47,8 @@ class Examples(NamedTuple):
     number: np.ndarray  # [E]: what the example's randomness hangs on
     target_starts: np.ndarray  # [E]: of pairs, whose inputs are at `starts`; of text 0
     target_lengths: np.ndarray  # [E]
+    second_starts: np.ndarray  # [E]: of inputs that are two texts, whose first is at `starts`
+    second_lengths: np.ndarray  # [E]: -1: the input is one
 
     def of_rows(self, rows: np.ndarray) -> "Examples":
         """Returns what stands in some rows alone (bool [B])."""
@@ -228,19 +230,23 @@ class Samples:
 
     def _pairs_batch(self, examples: Examples) -> dict:
         corpus = np.repeat(examples.corpus, examples.in_row)
+        seconds = examples.second_lengths
         tokens, starts = self._read(
-            np.concatenate([corpus, corpus]),
-            np.concatenate([examples.starts, examples.target_starts]),
-            np.concatenate([examples.lengths, examples.target_lengths]),
+            np.concatenate([corpus] * 3),
+            np.concatenate([examples.starts, examples.target_starts, examples.second_starts]),
+            np.concatenate([examples.lengths, examples.target_lengths, np.maximum(seconds, 0)]),
         )
+        inputs, targets, second_starts = np.split(starts, 3)
         pairs = of_pairs(self.objective)
+        more = {"seconds": (second_starts, seconds)} if pairs.takes_two_texts else {}
         return implementation(pairs).make_pairs_batch(
             pairs,
             self.vocabulary,
             tokens,
-            (starts[: len(corpus)], examples.lengths),
-            (starts[len(corpus) :], examples.target_lengths),
+            (inputs, examples.lengths),
+            (targets, examples.target_lengths),
             examples.in_row,
+            **more,
         )
 
     def examples(self, samples: np.ndarray) -> Examples:
@@ -258,15 +264,16 @@ class Samples:
         for c, found in located.items():
             epoch[members[c]], in_row[members[c]] = found.epoch, found.in_row
         first = np.cumsum(in_row) - in_row
-        starts, lengths, luck, *targets = np.empty((5, int(in_row.sum())), np.int64)
+        starts, lengths, luck, *others = np.empty((7, int(in_row.sum())), np.int64)
         for c, found in located.items():
             ends = np.cumsum(found.in_row)
             to = np.arange(len(found.starts))
             to += np.repeat(first[members[c]] - (ends - found.in_row), found.in_row)
             starts[to], lengths[to] = found.starts, found.lengths
             luck[to] = found.number + (c << CORPUS_BIT)
-            targets[0][to], targets[1][to] = found.target_starts, found.target_lengths
-        return Examples(corpus, epoch, in_row, starts, lengths, luck, *targets)
+            for whole, part in zip(others, found[5:], strict=True):
+                whole[to] = part
+        return Examples(corpus, epoch, in_row, starts, lengths, luck, *others)
 
     def _assign(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if self.order != "streams" or len(self.corpora) == 1:

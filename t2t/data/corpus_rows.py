@@ -25,6 +25,9 @@ class Located(NamedTuple):
     # Of pairs, where `starts` and `lengths` are the inputs'; of text 0.
     target_starts: np.ndarray  # int64 [E]
     target_lengths: np.ndarray  # int64 [E]
+    # Of inputs that are two texts, where those are the first's; -1 tokens: it is one.
+    second_starts: np.ndarray  # int64 [E]
+    second_lengths: np.ndarray  # int64 [E]
 
 
 class CorpusRows(Protocol):
@@ -102,14 +105,8 @@ class Fixed(CorpusRows):
         there = (numbers >= 0) & (numbers < self.rows)
         starts = self.begin + np.where(there, numbers, 0) * self.stride
         located = _one_each(starts, np.zeros_like(numbers), numbers, self.length)
-        return located._replace(
-            in_row=there.astype(np.int64),
-            starts=located.starts[there],
-            lengths=located.lengths[there],
-            number=located.number[there],
-            target_starts=located.target_starts[there],
-            target_lengths=located.target_lengths[there],
-        )
+        found = Located(*(part[there] for part in located))
+        return found._replace(in_row=there.astype(np.int64), epoch=located.epoch)
 
 
 @dataclass(frozen=True)
@@ -210,8 +207,8 @@ class Packed(CorpusRows):
         key = None if self.once else (self.seed, self.name)
         in_row, epoch, example, number = rows_of_plan(self.plan.rows, numbers, key)
         lengths = self.plan.lengths[example].astype(np.int64)
-        none = np.zeros_like(lengths)
-        return Located(in_row, epoch, self.plan.starts[example], lengths, number, none, none)
+        starts = self.plan.starts[example]
+        return Located(in_row, epoch, starts, lengths, number, *nothing(example), *nothing(example))
 
 
 def rows_of_plan(
@@ -238,10 +235,15 @@ def rows_of_plan(
     return in_row, epoch, example, example + np.repeat(epoch, in_row) * int(bounds[-1])
 
 
+def nothing(examples: np.ndarray, length: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Returns (starts, lengths) of what none of the examples [E] has."""
+    return np.zeros(len(examples), np.int64), np.full(len(examples), length, np.int64)
+
+
 def _one_each(starts, epoch, numbers, length) -> Located:
-    lengths = np.full(len(numbers), length, np.int64)
-    none = np.zeros(len(numbers), np.int64)
-    return Located(np.ones(len(numbers), np.int64), epoch, starts, lengths, numbers, none, none)
+    lengths, ones = np.full(len(numbers), length, np.int64), np.ones(len(numbers), np.int64)
+    none = nothing(numbers)
+    return Located(ones, epoch, starts, lengths, numbers, *none, *none)
 
 
 def check_size(name: str, tokens: int, length: int) -> None:

@@ -6,9 +6,11 @@ from t2t.data import corpus_rows, packing, pair_packing
 from t2t.data.config import Corpus, Data
 from t2t.data.corpus_rows import CorpusRows
 from t2t.data.pair_rows import PairRows, Pairs
-from t2t.data.token_store import PAIRS
+from t2t.data.text_rows import TextPairs
+from t2t.data.token_store import TEXT_PAIRS, TEXTS
 from t2t.data.window_rows import WindowedPairs
 from t2t.errors import UserError
+from t2t.objectives.classes_config import Classified
 from t2t.objectives.config import ExtractiveSpans, Objective
 from t2t.objectives.implementations import (
     Posed,
@@ -33,7 +35,7 @@ def rows_of(
     lanes: rows of a batch that are the corpus's for good, where order is 'streams'.
     Raises UserError where it is too small for that, or not what the objective takes.
     """
-    if store.kind == PAIRS:
+    if store.kind != TEXTS:
         if not corpus.is_task and not isinstance(objective, Posed):
             raise UserError(
                 f"corpus {corpus.name!r}: {store.path} holds the pairs of a task; beside running "
@@ -100,19 +102,27 @@ def _pair_rows(
     cache: str | None,
     once: bool,
 ) -> PairRows:
-    first, last = (int(share * (store.num_documents // 2)) for share in corpus.documents)
+    if store.kind == TEXT_PAIRS and not isinstance(objective, Classified):
+        raise UserError(
+            f"corpus {corpus.name!r}: {store.path} holds inputs that are two texts each, which Classes "
+            "with plain=True takes (config.objective)"
+        )
+    count = store.num_documents // store.unit
+    first, last = (int(share * count) for share in corpus.documents)
     if first == last:
         raise UserError(f"corpus {corpus.name!r}: no example in the part {corpus.documents} of it")
-    kind = WindowedPairs if isinstance(objective, ExtractiveSpans) else Pairs
-    pairs = kind(store, first, last, objective)
+    kinds = {ExtractiveSpans: WindowedPairs, Classified: TextPairs}
+    pairs = kinds.get(type(objective), Pairs)(store, first, last, objective)
     capacity = implementation(objective).lengths(objective)
     if data.order != "packed":
         plan = pair_packing.one_a_row(pairs.sizes(), capacity)
     else:
+        # In the plan's name: objectives of one capacity frame the same texts in more tokens or fewer.
+        sizes = pairs.sizes()
         plan = packing.cached_plan(
             data.cache_dir if cache is None else cache,
-            packing.plan_fingerprint(store.fingerprint, (first, last), (), capacity, seed),
-            lambda: pair_packing.make_plan(pairs.sizes(), capacity, seed),
+            packing.plan_fingerprint(store.fingerprint, (first, last), sizes.T, capacity, seed),
+            lambda: pair_packing.make_plan(sizes, capacity, seed),
             pair_packing.PairPlan,
         )
     return PairRows(pairs, plan, seed, corpus.name, once)

@@ -37,12 +37,13 @@ def _figures(samples, step, numbers, batch, examples) -> list[str]:
     real = examples.in_row > 0
     segments = side.get("segments")
     full = float(real.mean()) if segments is None else float((segments > 0).mean())
+    raw = int(examples.lengths.sum() + np.maximum(examples.second_lengths, 0).sum())
     return [
         f"step {step}: samples {numbers[0]}..{numbers[-1]}, {_count(len(numbers), 'row')}, "
         f"order {samples.order}, seed {samples.seed}",
         f"{name} {side['tokens'].shape[1]} tokens, {full:.2%} filled; targets {targets} tokens, "
         f"{float((batch['weights'] > 0).mean()):.2%} filled; "
-        f"{int(examples.lengths.sum())} raw tokens in {_count(len(examples.lengths), 'example')}",
+        f"{raw} raw tokens in {_count(len(examples.lengths), 'example')}",
     ]
 
 
@@ -62,6 +63,7 @@ def _corpora(samples, examples) -> list[str]:
 def _place(samples, examples, row: int, example: int) -> str:
     """Says where an example stands in its store, and what of a pair was cut."""
     size, target_size = int(examples.lengths[example]), int(examples.target_lengths[example])
+    second = int(examples.second_lengths[example])
     rows = samples.corpora[examples.corpus[row]]
     number = examples.number[example] % (1 << CORPUS_BIT)
     if not rows.paired:
@@ -70,10 +72,13 @@ def _place(samples, examples, row: int, example: int) -> str:
         return f"tokens {begin}..{begin + size} of the store{way}"
     pair = rows.number_of(int(number))
     store = rows.pairs.store
-    whole = np.diff(store.offsets[2 * pair : 2 * pair + 3]).tolist()
+    whole = np.diff(store.offsets[store.unit * pair :][: store.unit + 1]).tolist()
+    shown = {"input": size, "target": target_size}
+    if second >= 0:
+        shown = {"first text": size, "second text": second, "target": target_size}
     cut = [
         f"; the {side} is cut from {long} tokens to {short}"
-        for side, long, short in zip(("input", "target"), whole, (size, target_size), strict=True)
+        for (side, short), long in zip(shown.items(), whole, strict=True)
         if short < long
     ]
     return f"pair {pair} of the store{''.join(cut)}"

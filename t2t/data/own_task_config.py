@@ -20,7 +20,9 @@ class OwnTask:
     """train, validation, test: .jsonl, .csv or .tsv files, `.gz` or not, each a path, URL or glob;
     tables have a header row. input, target: templates, `{column}` for a column's value.
 
-    choices: the only possible targets; a prediction that is none of them is invalid. labels: what
+    texts: templates of the one or two texts that a classifier of an encoder alone is shown in place of
+    the input; () shows it that. choices: the only possible targets; a prediction that is none of them is
+    invalid. labels: what
     the files write in place of each choice, in the same order (`labels=("0", "1")`). numeric:
     targets are numbers. answers: a column of a JSONL file that lists all right answers, instead of
     the target alone. metrics: names (`t2t eval --help` says which), or your own as
@@ -45,6 +47,7 @@ class OwnTask:
     beams: int = 1
     delimiter: str = ""
     quoted: bool | None = None
+    texts: tuple[str, ...] = ()
 
     def check(self, where: str) -> None:
         """Raises UserError naming the field that cannot be."""
@@ -55,6 +58,13 @@ class OwnTask:
         columns(self.target, f"{where}.target")
         if not columns(self.input, f"{where}.input"):
             raise UserError(f"{where}.input: {self.input!r} names no column; write {{name}}")
+        if len(self.texts) > 2 or (self.texts and not self.choices):
+            raise UserError(
+                f"{where}.texts: are one or two templates, of a task with choices; `input` is for all others"
+            )
+        for i, template in enumerate(self.texts):
+            if not columns(template, f"{where}.texts[{i}]"):
+                raise UserError(f"{where}.texts[{i}]: {template!r} names no column; write {{name}}")
         if not self.files():
             raise UserError(
                 f"{where}.validation: no file is named; name one of {', '.join(SPLITS)}"

@@ -44,7 +44,7 @@ P = TypeVar("P", bound=tuple)
 def plan_fingerprint(
     store_fingerprint: str, documents: tuple[int, int], table, capacity, seed: int
 ) -> str:
-    """Names a plan by all that it depends on; `table` is () for pairs."""
+    """Names a plan by all that it depends on; `table` is what `make_plan` takes, of pairs their sizes [2, P]."""
     facts = hashlib.sha256(
         repr((VERSION, WINDOW, store_fingerprint, documents, capacity, seed)).encode()
     )

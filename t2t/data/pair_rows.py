@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from t2t.data.corpus_rows import CorpusRows, Located, rows_of_plan
+from t2t.data.corpus_rows import CorpusRows, Located, nothing, rows_of_plan
 from t2t.data.pair_packing import PairPlan
 from t2t.errors import UserError
 from t2t.objectives.config import DECODER
@@ -29,13 +29,13 @@ class Pairs:
         return self.last - self.first
 
     def locate(self, pairs: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Returns (starts, lengths) of inputs and (starts, lengths) of targets, each int64 [E]."""
+        """Returns (starts, lengths) of inputs, of targets and of second texts, each int64 [E]."""
         offsets, document = self.store.offsets, 2 * (self.first + pairs)
         starts, target_starts = offsets[document], offsets[document + 1]
         lengths, target_lengths = self._cut(
             target_starts - starts, offsets[document + 2] - target_starts
         )
-        return starts, lengths, target_starts, target_lengths
+        return starts, lengths, target_starts, target_lengths, *nothing(pairs, -1)
 
     def sizes(self) -> np.ndarray:
         """Returns how many places each pair takes in encoder and targets, EOS included: [E, 2]."""
@@ -44,9 +44,8 @@ class Pairs:
     def truncated(self) -> tuple[int, int]:
         """Returns how many inputs and how many targets are too long and cut."""
         stored = self._stored()
-        cut = stored > np.stack(self._cut(*stored.T), axis=1)
-        inputs, targets = cut.sum(axis=0).tolist()
-        return inputs, targets
+        *inputs, targets = (stored > np.stack(self._cut(*stored.T), axis=1)).T
+        return int(np.logical_or.reduce(inputs).sum()), int(targets.sum())
 
     def describe(self, plan: PairPlan) -> str:
         """How many there are in a plan's rows and what is cut of them, in words."""
@@ -63,18 +62,23 @@ class Pairs:
         """Returns which pair of the store an example is."""
         return self.first + example
 
-    def _cut(self, inputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return implementation(self.objective).cut(self.objective, inputs, targets)
+    def _cut(self, *stored: np.ndarray) -> tuple[np.ndarray, ...]:
+        return implementation(self.objective).cut(self.objective, *stored)
 
     def _stored(self) -> np.ndarray:
-        return np.diff(self.store.offsets[2 * self.first : 2 * self.last + 1]).reshape(-1, 2)
+        """The lengths of each pair's texts, the target's last: [P, 2 or 3]."""
+        unit = self.store.unit
+        return np.diff(self.store.offsets[unit * self.first : unit * self.last + 1]).reshape(
+            -1, unit
+        )
 
     def check_spelling(self, name: str, unknown: int) -> None:
         """Raises UserError where over a tenth of the inputs' or targets' tokens are `unknown`."""
-        lengths = self._stored()
-        begin = int(self.store.offsets[2 * self.first])
-        end = int(self.store.offsets[2 * self.last])
-        side = np.repeat(np.tile([0, 1], len(lengths)), lengths.reshape(-1))[:_SPELLING_SAMPLE]
+        lengths, unit = self._stored(), self.store.unit
+        begin = int(self.store.offsets[unit * self.first])
+        end = int(self.store.offsets[unit * self.last])
+        sides = np.tile([*[0] * (unit - 1), 1], len(lengths))
+        side = np.repeat(sides, lengths.reshape(-1))[:_SPELLING_SAMPLE]
         is_unknown = self.store.read_flat(begin, min(end, begin + _SPELLING_SAMPLE)) == unknown
         for number, what in enumerate(("inputs", "targets")):
             found = is_unknown[side == number]
@@ -106,8 +110,8 @@ class PairRows(CorpusRows):
     def locate(self, numbers: np.ndarray) -> Located:
         key = None if self.once else (self.seed, self.name)
         in_row, epoch, example, number = rows_of_plan(self.plan.rows, numbers, key)
-        starts, lengths, *targets = self.pairs.locate(self.plan.pairs[example])
-        return Located(in_row, epoch, starts, lengths, number, *targets)
+        starts, lengths, *others = self.pairs.locate(self.plan.pairs[example])
+        return Located(in_row, epoch, starts, lengths, number, *others)
 
     def number_of(self, number: int) -> int:
         """Returns which pair of the store is the one that `Located.number` tells apart."""

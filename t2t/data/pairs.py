@@ -13,6 +13,7 @@ from t2t.errors import UserError
 
 # Part of every fingerprint: raise it when the same pairs would be stored otherwise.
 VERSION = 1
+_SIDES = {2: ("input", "target"), 3: ("first text", "second text", "target")}
 
 
 @dataclass(frozen=True)
@@ -20,28 +21,32 @@ class Pairs:
     """Input and target texts in a fixed order. `read()` begins them anew.
 
     `fingerprint` covers every text: 32 hex digits. answered: the second of each is a context that
-    knows where its answer stands (t2t.data.answer_marks).
+    knows where its answer stands (t2t.data.answer_marks). width: texts of each, 3 where an input is two.
     """
 
     name: str
-    read: Callable[[], Iterable[tuple[str, str]]]
+    read: Callable[[], Iterable[tuple[str, ...]]]
     fingerprint: str
     answered: bool = False
+    width: int = 2
 
     def texts(self) -> Iterator[str]:
-        """The texts as a store holds them: documents 2i and 2i + 1 are input and target i."""
+        """The texts as a store holds them: `width` documents are an input and its target."""
         for pair in self.read():
             yield from pair
 
 
-def of(name: str, read: Callable[[], Iterable[tuple[str, str]]], answered: bool = False) -> Pairs:
-    """Reads all pairs once, for the fingerprint.
+def of(name: str, read: Callable[[], Iterable[tuple[str, ...]]], answered: bool = False) -> Pairs:
+    """Reads all pairs once, for the fingerprint; each has as many texts as the first.
 
     Raises UserError where there is none, or one holds what is no text.
     """
-    digest, count = hashlib.sha256(struct.pack("<q", VERSION)), 0
+    digest, count, width = hashlib.sha256(struct.pack("<q", VERSION)), 0, 2
     for count, pair in enumerate(read(), start=1):
-        for side, text in zip(("input", "target"), pair, strict=True):
+        if count == 1 and len(pair) != width:
+            width = len(pair)
+            digest.update(struct.pack("<q", width))
+        for side, text in zip(_SIDES[width], pair, strict=True):
             try:
                 encoded = text.encode()
             except UnicodeEncodeError as error:
@@ -54,4 +59,4 @@ def of(name: str, read: Callable[[], Iterable[tuple[str, str]]], answered: bool 
             digest.update(struct.pack("<qq", *pair[1].answer))
     if not count:
         raise UserError(f"{name}: holds no example")
-    return Pairs(name, read, digest.hexdigest()[:32], answered)
+    return Pairs(name, read, digest.hexdigest()[:32], answered, width)

@@ -24,7 +24,7 @@ from t2t.data.sources import Shard
 from t2t.data.span_marks import token_marks
 from t2t.data.staging import Piece
 from t2t.data.storage import is_local, locked, storage_errors
-from t2t.data.token_store import PAIRS, TEXTS, TokenStore, open_store
+from t2t.data.token_store import UNITS, TokenStore, open_store
 from t2t.errors import UserError
 
 # Changing any of these changes what is staged or prepared: they are part of the plan.
@@ -46,7 +46,7 @@ class _Job:
     append_eos: bool
     share: tuple[float, float]
     piece_characters: int
-    unit: int  # documents that stay together: the 2 of a pair, else 1
+    unit: int  # documents that stay together: the 2 or 3 of a pair, else 1
     marked: bool  # whether tokens are stored with marks (see span_marks, of pairs answer_marks)
 
 
@@ -214,8 +214,8 @@ def prepare(
 ) -> TokenStore:
     """Prepares `source` into the folder `path` and opens the result.
 
-    Of pairs documents 2i and 2i + 1 are input and target i. `tokenizer` is loaded, or a configuration
-    to load. `documents_share` keeps the documents whose
+    Of pairs documents 2i and 2i + 1 are input and target i (3i to 3i + 2 where an input is two texts).
+    `tokenizer` is loaded, or a configuration to load. `documents_share` keeps the documents whose
     keyed hash lies in [from, to): shares that do not overlap share no document. `append_eos` ends
     every document with EOS (for causal models; T5 concatenates documents without). `workers`:
     processes, by default one a core. Interrupted at any moment, the same call goes on where it
@@ -257,7 +257,7 @@ def _prepare_staged(source, tokenizer, path, share, append_eos, workers, progres
         )
     dtype = np.dtype("<u4") if marked else token_store.token_dtype(tokenizer.vocabulary.size)
     share = (float(share[0]), float(share[1]))
-    unit = 2 if paired else 1
+    unit = source.width if paired else 1
     job = _Job(path, tokenizer, dtype, append_eos, share, PIECE_CHARACTERS, unit, marked)
     shards = list(enumerate(sources.shards(source)))
     size = max(1, -(-len(shards) // MOST_GROUPS))
@@ -287,7 +287,7 @@ def _prepare_staged(source, tokenizer, path, share, append_eos, workers, progres
         summary = f"{units}, {tokens:,} tokens, {text_bytes / 1e6:,.1f} MB of text -> {path}"
         return {
             **arrays,
-            "kind": PAIRS if paired else TEXTS,
+            "kind": next(kind for kind, documents in UNITS.items() if documents == unit),
             "append_eos": append_eos,
             **({"marked": True} if marked else {}),
             "tokenizer": {

@@ -93,8 +93,17 @@ class SubwordTokenizer:
             eos_id=eos,
             unk_id=eos if found["unk_token"] is None else found["unk_token"],
             named=tuple(sorted(special.items())),
+            separators=self._separators(who["cls_id"]),
             **who,
         )
+
+    def _separators(self, cls: int | None) -> int:
+        """How many [SEP]s stand between two texts: what the file's own template adds for a second; without
+        one RoBERTa's two, which is known by its [CLS]."""
+        more = self.tokenizer.num_special_tokens_to_add(True)
+        more -= self.tokenizer.num_special_tokens_to_add(False)
+        roberta = cls is not None and self.tokenizer.id_to_token(cls) == "<s>"
+        return more or (2 if roberta else 1)
 
     def tokens_named(self) -> dict[str, str]:
         """The special tokens by their key in a tokenizer_config.json."""

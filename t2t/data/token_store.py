@@ -27,8 +27,11 @@ BLOCK = 4096  # tokens; the unit that is read and checksummed
 BLOCKS_PER_PART = 1024  # 4 Mi tokens a file: a 16 kB index, 8 MB of data as uint16
 PART = BLOCK * BLOCKS_PER_PART
 _OFFSETS_CHUNK = 1 << 20
-# What documents are: texts of their own, or (pairs) 2i and 2i + 1 an input and its target.
-TEXTS, PAIRS = "texts", "pairs"
+# What documents are: texts of their own, or (pairs) 2i and 2i + 1 an input and its target, or (text
+# pairs) 3i and 3i + 1 an input that is two texts, and 3i + 2 its target.
+TEXTS, PAIRS, TEXT_PAIRS = "texts", "pairs", "text pairs"
+UNITS = {TEXTS: 1, PAIRS: 2, TEXT_PAIRS: 3}  # documents that belong together
+_CALLED = {TEXTS: "documents", PAIRS: "pairs", TEXT_PAIRS: "pairs of texts with targets"}
 # A store up to this size is kept decoded in memory as it is touched: rows are then copied at
 # 10^6 a second instead of being read at 4*10^4.
 RESIDENT_BYTES = 256 << 20
@@ -263,6 +266,7 @@ class TokenStore:
         self.dtype = np.dtype(manifest["dtype"])
         self.append_eos: bool = manifest["append_eos"]
         self.kind: str = _kind(manifest)
+        self.unit: int = UNITS[self.kind]
         self.marked: bool = manifest.get("marked", False)  # whether bits stand beside the ids
         blocks = _blocks(self.num_tokens)
         self._is_resident = blocks * BLOCK * self.dtype.itemsize <= resident_bytes
@@ -284,11 +288,7 @@ class TokenStore:
 
     def describe(self) -> str:
         """Its size in words."""
-        units = (
-            f"{self.num_documents // 2:,} pairs"
-            if self.kind == PAIRS
-            else f"{self.num_documents:,} documents"
-        )
+        units = f"{self.num_documents // self.unit:,} {_CALLED[self.kind]}"
         return f"{units}, {self.num_tokens:,} tokens"
 
     @property

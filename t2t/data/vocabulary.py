@@ -29,9 +29,10 @@ class Vocabulary:
     `size` counts the ids it can yield, sentinels included (T5: 32100; models pad it further).
     `sentinels[k]` is the id of `<extra_id_k>`. `fingerprint` (32 hex digits) is the same for two
     tokenizers exactly when they give the same ids, as far as their content tells.
-    `named` are (name, id) of further special tokens. `marks` (see `piece_marks`), `counts` (see
-    t2t.data.token_counts), `labels` (the tokens of each label of a classifier) and `markers` (those of each
-    discourse marker with its comma) are empty unless asked for.
+    `named` are (name, id) of further special tokens. `separators`: how many [SEP]s stand between two texts
+    of one row (RoBERTa: 2). `marks` (see `piece_marks`), `counts` (see t2t.data.token_counts), `labels` (the
+    tokens of each label of a classifier) and `markers` (those of each discourse marker with its comma) are
+    empty unless asked for.
     """
 
     size: int
@@ -49,6 +50,7 @@ class Vocabulary:
     counts: bytes = b""
     labels: tuple[tuple[int, ...], ...] = ()
     markers: tuple[tuple[int, ...], ...] = ()
+    separators: int = 1
 
     @property
     def start_id(self) -> int:

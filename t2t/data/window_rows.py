@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from t2t.data.corpus_rows import nothing
 from t2t.data.pair_packing import PairPlan
 from t2t.data.pair_rows import Pairs
 from t2t.objectives import extractive_spans
@@ -26,10 +27,11 @@ class WindowedPairs(Pairs):
         return len(self.windows.pair)
 
     def locate(self, windows: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Returns (starts, lengths) of questions and of windows of contexts, each int64 [E]."""
+        """Returns (starts, lengths) of questions, of windows of contexts, and of nothing, int64 [E]."""
         pair, question, begin, size = (part[windows] for part in self.windows)
         offsets, document = self.store.offsets, 2 * (self.first + pair)
-        return offsets[document], question, offsets[document + 1] + begin, size
+        places = offsets[document], question, offsets[document + 1] + begin, size
+        return *places, *nothing(windows, -1)
 
     def sizes(self) -> np.ndarray:
         """Returns how many tokens and predictions of a row each window takes: [W, 2]."""

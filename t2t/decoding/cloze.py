@@ -100,7 +100,7 @@ def score_at_masks(
                 places = np.zeros((len(batch.filled), widest), np.int32)
                 there = np.zeros(places.shape, bool)
                 framed = frame_each(
-                    facts, arch.summary_last, [texts[i] for i in batch.filled], batch.length
+                    facts, arch.summary_last, [(texts[i],) for i in batch.filled], batch.length
                 )
                 for at, entry in enumerate(batch.filled):
                     number, which = entries[entry]

@@ -10,6 +10,7 @@ import numpy as np
 
 from t2t.data.tokenizers import Tokenizer
 from t2t.data.vocabulary import MASKING_ROLES, require_roles
+from t2t.decoding.classify import Texts, fitted
 from t2t.decoding.config import Beam, Decoding, Greedy
 from t2t.decoding.decode import check_beams
 from t2t.decoding.prompts import input_row
@@ -39,7 +40,7 @@ class Prepared(NamedTuple):
     split: str
     variant: str  # what of the settings is not the task's own
     examples: list[Example]
-    rows: list[np.ndarray]  # as `decoding.prompts.input_row` has them
+    rows: list  # as `decoding.prompts.input_row` has them; of classes as `decoding.classify` takes them
     targets: list[np.ndarray]
     choices: list[list[np.ndarray]]  # of each example, where they are ranked
     goes_on: bool  # whether answers are the next words of a text: spaces around them are no part
@@ -85,8 +86,8 @@ def prepare(
     it answers by, where that is spans (see readings.py) or classes.
 
     A decoder alone is given the same texts, and its answers are the next words; an encoder alone
-    chooses among the task's choices, by its classes where it has such. Where a model has few positions,
-    inputs are cut to them.
+    chooses among the task's choices, by its classes where it has such, shown the one or two texts of each
+    input as published where it was trained so. Where a model has few positions, inputs are cut to them.
     Raises UserError where a split, file, metric or training example is missing, a metric cannot
     judge the task, a prompt does not fit, the vocabulary cannot spell the task, or such a model
     cannot answer it.
@@ -96,7 +97,12 @@ def prepare(
 
         return prepare_readings(task, settings, tokenizer, arch, head)
     stacks = ENCODER_DECODER if arch is None else arch.stacks
-    classes = () if head is None else head.labels
+    classes, plain = ((), False) if head is None else (head.labels, head.plain)
+    if plain and settings.shots:
+        raise UserError(
+            f"{task.name}: shots={settings.shots} is for models that go on with words, and this one tells "
+            "the class of texts; leave it out"
+        )
     if stacks == ENCODER:
         roles = ("cls", "sep") if classes else MASKING_ROLES
         require_roles(tokenizer.vocabulary, roles, "the model")
@@ -112,9 +118,10 @@ def prepare(
         found = list(with_shots(found, pool, settings.shots, settings.seed))
     check_answerable(task.name, found, stacks, head)
     ends, begins = before_answer(stacks, settings.shots)
-    encoded = tokenizer.encode([example.input + ends for example in found])
+    shown = [(plain and one.texts) or (one.input + ends,) for one in found]
+    encoded = _encoded(shown, tokenizer)
     targets = tokenizer.encode([begins + example.target for example in found])
-    check_spelling(task.name, found, encoded, targets, tokenizer)
+    check_spelling(task.name, found, [np.concatenate(t) for t in encoded], targets, tokenizer)
     eos = [] if stacks == ENCODER else [tokenizer.vocabulary.eos_id]
     # Alone, a decoder is asked for the words: not every text ends there.
     choices = _spelled(found, begins, tokenizer, [] if stacks == DECODER else eos)
@@ -124,31 +131,33 @@ def prepare(
         check_beams(decoding, arch.vocab_size if arch else tokenizer.vocabulary.size)
     labelled = all(example.truth is not None for example in found)
     scored = labelled and any(one.likelihood for one in metrics.values())
-    answers = [len(c) for of in choices for c in of] if ranked and not classes else [0]
+    answers = [len(c) for of in choices for c in of] if ranked else [0]
     answers += [len(ids) + len(eos) for ids in targets] if scored else []
-    longest = _longest(task, settings, arch, max(decoding.max_tokens if decoding else 0, *answers))
-    too_long = [i for i, ids in enumerate(encoded) if len(ids) >= longest]
+    if classes:
+        longest = _row_length(task, settings, arch)
+        kept = fitted(encoded, tokenizer.vocabulary.separators, longest)
+        too_long = [i for i, texts in enumerate(encoded) if _size(texts) > _size(kept[i])]
+    else:
+        written = max(decoding.max_tokens if decoding else 0, *answers)
+        longest = _longest(task, settings, arch, written)
+        too_long = [i for i, (ids,) in enumerate(encoded) if len(ids) >= longest]
+        kept = [_input(arch, tokenizer, ids[: longest - 1]) for (ids,) in encoded]
     if too_long and settings.shots:
         raise UserError(
             f"{task.name}: example {too_long[0]} with {settings.shots} shots has "
-            f"{len(encoded[too_long[0]]) + 1} tokens, more than --inputs-length={longest}"
+            f"{_size(encoded[too_long[0]]) + 1} tokens, more than --inputs-length={longest}"
         )
     how = {type(decoding).__name__: dataclasses.asdict(decoding)} if decoding else None
     texts = [[e.input, e.target, e.truth, e.group, e.id, e.choices] for e in found]
     settled = [how, ranked, scored, longest, tokenizer.vocabulary.fingerprint]
     settled += [] if stacks == ENCODER_DECODER else [stacks, ends, begins]
-    settled += ["classes"] if classes else []
+    settled += ["classes", *shown] if classes else []
     settled += [classes] if classes and classes != found[0].choices else []
     if scored and stacks == ENCODER:
         raise UserError(
             f"{task.name}: the metrics {', '.join(task.metrics)} need the likelihood of a whole "
             f"target, and the model is {ENCODER}; name others"
         )
-    if arch is None:
-        kept = [np.append(ids[: longest - 1], *eos).astype(np.int32) for ids in encoded]
-    else:
-        facts = tokenizer.vocabulary
-        kept = [input_row(arch, facts, ids[: longest - 1]) for ids in encoded]
     goes_on = stacks == DECODER and task.goes_on
     return Prepared(
         task=task,
@@ -167,6 +176,28 @@ def prepare(
         identity=content_hash([task.name, split, settled, texts]),
         classes=classes,
     )
+
+
+def _encoded(shown: Sequence[tuple[str, ...]], tokenizer: Tokenizer) -> list[Texts]:
+    """The tokens of the one or two texts of every example."""
+    ids = iter(tokenizer.encode([text for texts in shown for text in texts]))
+    return [tuple(next(ids) for _ in texts) for texts in shown]
+
+
+def _size(texts: Texts) -> int:
+    return sum(map(len, texts))
+
+
+def _input(arch: Architecture | None, tokenizer: Tokenizer, ids: np.ndarray) -> np.ndarray:
+    if arch is None:
+        return np.append(ids, tokenizer.vocabulary.eos_id).astype(np.int32)
+    return input_row(arch, tokenizer.vocabulary, ids)
+
+
+def _row_length(task: Task, settings: Judging, arch: Architecture) -> int:
+    """How many tokens a row of texts for a classifier has at most, in their frame."""
+    length = settings.inputs_length or task.inputs_length
+    return min(length, arch.positions or length)
 
 
 def examples_and_metrics(

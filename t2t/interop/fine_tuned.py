@@ -22,6 +22,11 @@ def with_one_head(
     left out.
     """
     classes = isinstance(head, Classes)
+    if classes and not head.plain:
+        say(
+            "its texts were in T5's words (config.objective.plain is false), which their files do not say: "
+            "read back, it is shown plain ones"
+        )
     alone = dataclasses.replace(
         arch,
         head="vocabulary",

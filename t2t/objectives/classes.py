@@ -1,7 +1,7 @@
 """Texts with a label for an encoder alone that has a classifier, for whole batches.
 
-    encoder    the input in its frame (framing.py)
-    summaries  where each text's [CLS] stands in the row;  targets  the number of its label
+    encoder    one text or two in their frame (framing.py)
+    summaries  where each frame's [CLS] stands in the row;  targets  the number of its label
 
 In a token store a target is the label's tokens; `vocabulary.labels` say of which label they are.
 """
@@ -14,8 +14,8 @@ import numpy as np
 from t2t.data.vocabulary import Vocabulary, require_roles
 from t2t.errors import UserError
 from t2t.objectives.classes_config import Classified
-from t2t.objectives.framing import ADDED, lay_framed
-from t2t.objectives.row_layout import RowLayout, flat_examples
+from t2t.objectives.framing import fitting, framed_sizes, lay_framed
+from t2t.objectives.row_layout import RowLayout, put
 
 _SHORT = 16  # tokens: a row has room for so many texts of that length
 
@@ -49,14 +49,19 @@ def with_labels(
     return dataclasses.replace(vocabulary, labels=rows)
 
 
-def cut(cfg: Classified, inputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns how many tokens of inputs and of targets [E] are used: of labels all."""
-    return np.minimum(inputs, cfg.length - ADDED), targets
+def cut(cfg: Classified, first: np.ndarray, *others: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Returns how many tokens of texts, of second texts if there are any, and of targets [E] are used:
+    of labels all."""
+    *second, targets = others
+    kept = fitting(first, *(second or [np.full_like(first, -1)]), cfg.separators, cfg.length)
+    return *kept[: 1 + len(second)], targets
 
 
-def sizes(cfg: Classified, inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Returns how many (tokens, texts) of a row texts of these lengths, cut, take: [E, 2]."""
-    return np.stack([inputs + ADDED, np.ones_like(targets)], axis=1)
+def sizes(cfg: Classified, first: np.ndarray, *others: np.ndarray) -> np.ndarray:
+    """Returns how many (tokens, labels) of a row texts of these lengths, as `cut` has them, take: [E, 2]."""
+    *second, targets = others
+    whole = framed_sizes(first, *(second or [np.full_like(first, -1)]), cfg.separators)
+    return np.stack([whole, np.ones_like(targets)], axis=1)
 
 
 def make_pairs_batch(
@@ -66,25 +71,36 @@ def make_pairs_batch(
     inputs: tuple[np.ndarray, np.ndarray],
     targets: tuple[np.ndarray, np.ndarray],
     examples_in_row: np.ndarray,
+    seconds: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> dict:
     """Lays texts into rows; returns a Batch without `sample`. As text_to_text's.
 
+    seconds: (starts, lengths) of second texts, of -1 tokens where there is none.
     Raises: UserError for a target that is none of the labels.
     """
+    starts, lengths_of = seconds or (inputs[0], np.full_like(inputs[1], -1))
+    of_second = np.maximum(lengths_of, 0)
+    both = inputs[1] + of_second
+    texts, begin = np.empty(int(both.sum()), np.int32), np.cumsum(both) - both
+    put(texts, begin, tokens, *inputs)
+    put(texts, begin + inputs[1], tokens, starts, of_second)
     framed = lay_framed(
         vocabulary,
         cfg.last,
-        flat_examples(tokens, *inputs),
+        texts,
         inputs[1],
         examples_in_row,
         cfg.length,
+        lengths_of,
+        cfg.separators,
+        cfg.types,
     )
-    texts = RowLayout(examples_in_row, np.ones(len(inputs[1]), np.int64), lengths(cfg)[1])
+    labels = RowLayout(examples_in_row, np.ones(len(inputs[1]), np.int64), lengths(cfg)[1])
     return {
         "encoder": framed.encoder,
-        "summaries": texts.lay(framed.summaries, 0),
-        "targets": texts.lay(_numbers(cfg, vocabulary.labels, tokens, *targets), 0),
-        "weights": texts.filled.astype(np.float32),
+        "summaries": labels.lay(framed.summaries, 0),
+        "targets": labels.lay(_numbers(cfg, vocabulary.labels, tokens, *targets), 0),
+        "weights": labels.filled.astype(np.float32),
     }
 
 

@@ -14,12 +14,15 @@ class Classes(Traits):
     """A text's label, from the state of its [CLS] (Devlin et al. 2019, section 4.1; XLNet's stands last).
 
     labels: the targets of the task in order of their numbers, one of which every text has; the model's
-    pair_classes are as many. Rows of `length` are [CLS], input, [SEP], for a model with relative
-    attention input, [SEP], [CLS]; inputs that are longer are cut.
+    pair_classes are as many. Rows of `length` are texts in their frame (framing.py); the longer of two
+    is cut first.
+    plain: the task's one or two texts as published, as published classifiers were trained, of types 0
+    and 1 where the model's token_types are 2 or more. False: its input in T5's words, one text.
     """
 
     labels: tuple[str, ...]
     length: int = 512
+    plain: bool = False
 
     suits: ClassVar[str] = ENCODER
 
@@ -31,10 +34,16 @@ class Classes(Traits):
 
 @dataclass(frozen=True)
 class Classified(Traits):
-    """What `Classes` is for a model; last: whether [CLS] stands behind its text."""
+    """What `Classes` is for a model; last: whether [CLS] stands behind its text.
+
+    types: whether types tell a second text from the first; separators: the [SEP]s between them.
+    """
 
     labels: tuple[str, ...]
     length: int
     last: bool = False
+    types: bool = False
+    separators: int = 1
 
     suits: ClassVar[str] = ENCODER
+    takes_two_texts: ClassVar[bool] = True

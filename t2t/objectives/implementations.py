@@ -3,7 +3,7 @@
 Every such module has `lengths`, `always_full` and `check_vocabulary`. Those that make their examples
 of running text have `raw_length`, `lengths_for` and `make_packed_batch` too (see
 span_corruption.py); those that take pairs (see text_to_text.py) have `cut`, `sizes` and
-`make_pairs_batch`, or `windows` in the place of the former two.
+`make_pairs_batch`, or `windows` in the place of the former two; classes.py's take second texts too.
 """
 
 from types import ModuleType
@@ -67,10 +67,12 @@ def implementation(cfg: Objective) -> ModuleType:
     return _MODULES[type(cfg)]
 
 
-def posed(cfg: Objective, stacks: str, last: bool = False) -> Objective | Posed:
+def posed(
+    cfg: Objective, stacks: str, last: bool = False, types: bool = False
+) -> Objective | Posed:
     """Returns `cfg` as a model of these stacks is given it: TextToText is another for each.
 
-    last: whether an encoder's [CLS] stands behind its text.
+    last: whether an encoder's [CLS] stands behind its text; types: whether it has types for two.
     """
     if isinstance(cfg, TextToText) and stacks == DECODER:
         both = cfg.inputs_length, cfg.targets_length
@@ -78,7 +80,7 @@ def posed(cfg: Objective, stacks: str, last: bool = False) -> Objective | Posed:
     if isinstance(cfg, TextToText) and stacks == ENCODER:
         return Cloze(cfg.inputs_length, cfg.targets_length, last)
     if isinstance(cfg, Classes):
-        return Classified(cfg.labels, cfg.length, last)
+        return Classified(cfg.labels, cfg.length, last, types=types and cfg.plain)
     return cfg
 
 
@@ -142,7 +144,7 @@ def batch_shapes(cfg: Objective, rows: int, full: bool) -> dict:
         shapes["encoder"]["types"] = ints(rows, inputs)
     if isinstance(cfg, Classified):
         shapes["summaries"] = shapes["targets"]
-    if getattr(cfg, "last", False):
+    if getattr(cfg, "last", False) or getattr(cfg, "types", False):
         shapes["encoder"]["types"] = ints(rows, inputs)
     if isinstance(cfg, MaskedLM | Cloze):
         shapes["places"] = shapes["targets"]

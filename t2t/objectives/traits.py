@@ -12,6 +12,8 @@ class Traits:
     takes_counts: ClassVar[bool] = False
     # A text from another document beside each example's own.
     takes_other_text: ClassVar[bool] = False
+    # Inputs of a task that are two texts.
+    takes_two_texts: ClassVar[bool] = False
     # Which sample an example is of, and the text behind it.
     has_stages: ClassVar[bool] = False
     # Where sentences begin with a discourse marker (vocabulary.markers).

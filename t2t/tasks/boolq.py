@@ -1,6 +1,7 @@
 """BoolQ from its own release (Clark et al. 2019): questions as people typed them, yes or no.
 
-The text is that of SuperGLUE's BoolQ, which is the same data, numbered, with a test set besides.
+The text is that of SuperGLUE's BoolQ, which is the same data, numbered, with a test set besides. Of the
+plain texts (see `Example`) the question is the first, as in the paper's BERT and jiant.
 """
 
 from collections.abc import Iterator
@@ -36,13 +37,15 @@ COMBINED: tuple[Layout, ...] = (
     Layout((("test", (_ALL,)),), _test),
 )
 
+posed = labelled("boolq", BOOLEANS, ("passage", "question"), texts=("{question}", "{passage}"))
+
 TASKS: tuple[Task, ...] = (
     Task(
         name="boolq",
         suite="BoolQ",
         source=Source("bool_q", layouts=(_RELEASE, *COMBINED), names=(("answer", "label"),)),
         splits=("train", "validation"),
-        examples=labelled("boolq", BOOLEANS, ("passage", "question")),
+        examples=posed,
         read=read_label,
         metrics=("accuracy",),
         targets_length=62,

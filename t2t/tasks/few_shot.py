@@ -31,4 +31,4 @@ def with_shots(
         drawn = np.random.default_rng([seed, number]).choice(len(pool), enough, replace=False)
         others = [pool[i] for i in drawn if pool[i].input != example.input]
         solved = [f"{one.input}\n{one.target}\n\n" for one in others[:shots]]
-        yield dataclasses.replace(example, input="".join(solved) + example.input)
+        yield dataclasses.replace(example, input="".join(solved) + example.input, texts=())

@@ -2,7 +2,8 @@
 
 Files: the GLUE download's folders (`SST-2/train.tsv`, or the zips they come in), the original
 releases of CoLA (zip), MRPC (msr_paraphrase_*.txt) and the STS benchmark, or JSONL with TFDS's names.
-Lengths 512/84 (T5). Raffel et al. 2020, appendix D; averages in t2t.evaluation.averages.
+Lengths 512/84 (T5). Raffel et al. 2020, appendix D; averages in t2t.evaluation.averages. Plain texts
+(see `Example`) stand in the order of BERT's run_classifier.py: a premise is the first.
 """
 
 import functools
@@ -21,6 +22,7 @@ SPLITS = ("train", "validation", "test")
 LENGTHS = {"inputs_length": 512, "targets_length": 84}
 ENTAILMENT = ("entailment", "not_entailment")
 NLI = ("entailment", "neutral", "contradiction")
+_NLI_TEXTS = ("{premise}", "{hypothesis}")
 
 _tsv = functools.partial(table, ragged=True)
 
@@ -47,13 +49,14 @@ def _task(
     benchmark: str = "",
     splits: tuple[str, ...] = SPLITS,
     judged: str = "validation",
+    texts: tuple[str, ...] | None = None,
 ) -> Task:
     return Task(
         name=f"glue_{name}",
         suite="GLUE",
         source=Source(f"glue/{name}", layouts=(*layouts, _json(f"glue_{name}", splits))),
         splits=splits,
-        examples=labelled(benchmark or name, labels, keys),
+        examples=labelled(benchmark or name, labels, keys, texts),
         read=read_label,
         metrics=metrics,
         judged=judged,
@@ -173,6 +176,7 @@ def _mnli(kind: str) -> Task:
         (_folder("MNLI", _MNLI_NAMES, files),),
         benchmark="mnli",
         splits=_DEV_TEST,
+        texts=_NLI_TEXTS,
     )
 
 
@@ -264,6 +268,7 @@ TASKS: tuple[Task, ...] = (
         ),
         splits=("train", "validation_matched", "validation_mismatched"),
         judged="validation_matched",
+        texts=_NLI_TEXTS,
     ),
     _mnli("matched"),
     _mnli("mismatched"),
@@ -312,5 +317,6 @@ TASKS: tuple[Task, ...] = (
         benchmark="mnli",
         splits=("test",),
         judged="test",
+        texts=_NLI_TEXTS,
     ),
 )

@@ -180,7 +180,7 @@ def instructed(task: Task) -> Task:
                 told = UNLABELLED if one.truth is None else answers[one.truth]
                 one = dataclasses.replace(one, target=told, choices=answers)
             for template in templates if split == "train" else templates[:1]:
-                yield dataclasses.replace(one, input=filled(template, shown))
+                yield dataclasses.replace(one, input=filled(template, shown), texts=())
 
     labels = answers or task.labels
     return dataclasses.replace(task, name=task.name + SUFFIX, examples=examples, labels=labels)

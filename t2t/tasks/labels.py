@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from t2t.errors import nearest
-from t2t.tasks.fields import text
+from t2t.tasks.fields import filled, text
 from t2t.tasks.task import Example, Record
 
 BOOLEANS = ("False", "True")
@@ -33,15 +33,29 @@ def label_number(value, labels: Sequence[str]) -> int | None:
 
 
 def labelled(
-    benchmark: str, labels: tuple[str, ...], keys: tuple[str, ...]
+    benchmark: str,
+    labels: tuple[str, ...],
+    keys: tuple[str, ...],
+    texts: tuple[str, ...] | None = None,
 ) -> Callable[[Record, str], Iterable[Example]]:
-    """T5's text of a GLUE-like example: `benchmark key1: value1 key2: value2`, keys in this order."""
+    """T5's text of a GLUE-like example: `benchmark key1: value1 key2: value2`, keys in this order.
+
+    texts: templates of its plain texts (see `Example`); None: each key's value is one, in this order.
+    """
+    plain = tuple(f"{{{key}}}" for key in keys) if texts is None else texts
 
     def examples(record: Record, split: str) -> Iterable[Example]:
         shown = " ".join([benchmark, *(f"{key}: {text(record, key)}" for key in keys)])
         number = label_number(record.get("label"), labels)
         target = UNLABELLED if number is None else labels[number]
-        yield Example(shown, target, number, id=own_number(record), choices=labels)
+        yield Example(
+            shown,
+            target,
+            number,
+            id=own_number(record),
+            choices=labels,
+            texts=tuple(filled(template, record) for template in plain),
+        )
 
     return examples
 

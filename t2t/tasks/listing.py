@@ -74,6 +74,8 @@ def example_lines(examples: Iterable[Example]) -> Iterator[str]:
         yield ""
         yield f"example {number}, id {'/'.join(map(str, example.id))}"
         yield f"  input:  {example.input!r}"
+        if example.texts:
+            yield f"  texts:  {' | '.join(map(repr, example.texts))}"
         yield f"  target: {example.target!r}"
         if example.truth != example.target:
             yield f"  truth:  {example.truth!r}"

@@ -78,7 +78,8 @@ def _examples(own: OwnTask, record: Record, split: str) -> Iterable[Example]:
         truth = texts(record, own.answers)
         if not truth:
             raise ValueError(f"field {own.answers!r} lists no answer")
-    yield Example(filled(own.input, record), target, truth, choices=own.choices)
+    plain = tuple(filled(template, record) for template in own.texts)
+    yield Example(filled(own.input, record), target, truth, choices=own.choices, texts=plain)
 
 
 def _choice(own: OwnTask, written: str) -> int:

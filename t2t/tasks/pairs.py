@@ -33,15 +33,17 @@ def check(
     check_answerable(task.name, (first,), stacks, head, exactly=True)
 
 
-def open_pairs(source: source_config.Task, before: str = "") -> pairs.Pairs:
+def open_pairs(source: source_config.Task, before: str = "", plain: bool = False) -> pairs.Pairs:
     """The pairs of a task's split, read once to know them again; `before` stands before each target.
 
+    plain: of the one or two plain texts of each example in the place of its input.
     Raises UserError naming what is not there, or file, line and field of a record that is wrong.
     """
     task = task_of(source)
 
-    def read() -> Iterator[tuple[str, str]]:
-        return ((one.input, before + one.target) for one in _labelled(task, source))
+    def read() -> Iterator[tuple[str, ...]]:
+        for one in _labelled(task, source):
+            yield *((plain and one.texts) or (one.input,)), before + one.target
 
     return pairs.of(_named(task, source), read)
 

@@ -6,7 +6,8 @@ so a space stands before it. After a prompt of solved examples (few_shot.py), ea
 answer in a line of its own, a decoder alone begins that line.
 
 An encoder alone that points at spans (ExtractiveSpans) is given question and context as published; one
-that tells classes (Classes) is given the input alone.
+that tells classes (Classes) is given the one or two texts of the input as published, or, where it was not
+trained so (`plain` is false), the input alone.
 """
 
 from collections.abc import Sequence

@@ -25,6 +25,7 @@ def with_sentinel(task: Task) -> Task:
                 input=f"{one.input} {SENTINEL}",
                 target=_filled(one.target),
                 choices=tuple(map(_filled, one.choices)),
+                texts=(),
             )
 
     def read(prediction: str, example: Example) -> Any:

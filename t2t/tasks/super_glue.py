@@ -1,14 +1,17 @@
 """SuperGLUE as T5 poses it: eight tasks, AX-b, AX-g, and DPR, which T5 trains on beside WSC.
 
 Files: the benchmark's folders or zips (`BoolQ/val.jsonl`), FewGLUE's 32 training examples each, or
-JSONL with TFDS's names. Lengths 512/62 (T5). Raffel et al. 2020, appendix D.
+JSONL with TFDS's names. Lengths 512/62 (T5). Raffel et al. 2020, appendix D. Plain texts (see
+`Example`) are SuperGLUE's baselines': premise and hypothesis, question and passage, paragraph and question
+with answer. WiC's word stands before each of its sentences, which a head of [CLS] alone is not shown
+otherwise; COPA has none, there choices are compared and not classes told.
 """
 
 import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from t2t.tasks.boolq import COMBINED
+from t2t.tasks import boolq
 from t2t.tasks.fields import text, texts
 from t2t.tasks.labels import BOOLEANS, UNLABELLED, label_number, labelled, read_label
 from t2t.tasks.published_files import flattened, jsonl
@@ -85,13 +88,16 @@ def multirc_answers(published: Record) -> Iterator[Record]:
 def multirc_example(record: Record, split: str) -> Iterable[Example]:
     """Question, answer, paragraph, without HTML; the answers to one question are one group."""
     keys = ("question", "answer", "paragraph")
-    shown = " ".join(["multirc", *(f"{key}: {text(record, key)}" for key in keys)])
-    shown = re.sub("</?b>", "", shown.replace("<br>", " "))
+    question, answer, paragraph = (
+        re.sub("</?b>", "", text(record, key).replace("<br>", " ")) for key in keys
+    )
+    shown = f"multirc question: {question} answer: {answer} paragraph: {paragraph}"
     number = label_number(record.get("label"), BOOLEANS)
     place = tuple(record[f"idx/{part}"] for part in ("paragraph", "question", "answer"))
     target = UNLABELLED if number is None else BOOLEANS[number]
     # T5 groups by the question's number alone: it is unique in the benchmark.
-    yield Example(shown, target, number, group=place[1:2], id=place, choices=BOOLEANS)
+    plain = (paragraph, f"{question} {answer}")
+    yield Example(shown, target, number, group=place[1:2], id=place, choices=BOOLEANS, texts=plain)
 
 
 # --- ReCoRD: one example an answer in training, one a query when judged --------------------------
@@ -154,7 +160,8 @@ def _diagnostic(
 
 _NLI_KEYS = ("hypothesis", "premise")
 _CB, _COPA = ("entailment", "contradiction", "neutral"), ("choice1", "choice2")
-_rte = labelled("rte", ENTAILMENT, _NLI_KEYS)
+_NLI_TEXTS = ("{premise}", "{hypothesis}")
+_rte = labelled("rte", ENTAILMENT, _NLI_KEYS, _NLI_TEXTS)
 
 
 def _broad_coverage(record: Record, split: str) -> Iterable[Example]:
@@ -167,22 +174,22 @@ TASKS: tuple[Task, ...] = (
     _task(
         "boolq",
         "BoolQ",
-        labelled("boolq", BOOLEANS, ("passage", "question")),
+        boolq.posed,
         ("accuracy",),
         labels=BOOLEANS,
-        more=COMBINED,
+        more=boolq.COMBINED,
     ),
     _task(
         "cb",
         "CB",
-        labelled("cb", _CB, _NLI_KEYS),
+        labelled("cb", _CB, _NLI_KEYS, _NLI_TEXTS),
         ("macro_f1", "accuracy"),
         labels=_CB,
     ),
     _task(
         "copa",
         "COPA",
-        labelled("copa", _COPA, (*_COPA, "premise", "question")),
+        labelled("copa", _COPA, (*_COPA, "premise", "question"), texts=()),
         ("accuracy",),
         labels=_COPA,
     ),
@@ -207,7 +214,12 @@ TASKS: tuple[Task, ...] = (
     _task(
         "wic",
         "WiC",
-        labelled("wic", BOOLEANS, ("sentence1", "sentence2", "word")),
+        labelled(
+            "wic",
+            BOOLEANS,
+            ("sentence1", "sentence2", "word"),
+            texts=("{word} : {sentence1}", "{word} : {sentence2}"),
+        ),
         ("accuracy",),
         labels=BOOLEANS,
     ),

@@ -36,7 +36,8 @@ class Example:
     None where the split has no labels. group: examples that are judged together share it (all
     answers of one MultiRC question). id: the example's number or numbers in its benchmark; where it
     has none, the number of its record from 0. choices: the only possible targets, where they are
-    given. reading: the same as a question over a context, where the answer is a part of one.
+    given. reading: the same as a question over a context, where the answer is a part of one. texts: the
+    one or two texts of the input as published, for models that tell its class; (): the input is one.
     """
 
     input: str
@@ -46,6 +47,7 @@ class Example:
     id: tuple = ()
     choices: tuple[str, ...] = ()
     reading: Reading | None = None
+    texts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

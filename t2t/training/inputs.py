@@ -19,11 +19,10 @@ from t2t.errors import UserError
 from t2t.interop import huggingface
 from t2t.monitoring.compile_cache import cache_root
 from t2t.objectives.classes import with_labels
+from t2t.objectives.classes_config import Classified
 from t2t.objectives.config import Cloze, ExtractiveSpans
 from t2t.objectives.discourse_markers import spellings
-from t2t.objectives.implementations import (
-    labels_of,
-)
+from t2t.objectives.implementations import Headed, headed, labels_of
 from t2t.tasks.pairs import open_pairs, open_readings, task_of
 from t2t.tasks.posing import before_answer
 from t2t.training.checkpoint_reading import steps_in
@@ -82,13 +81,13 @@ def open_inputs(
     if check is not None:
         check(tokenizer.vocabulary)
     stores: dict = {}
-    before = before_answer(run.model.stacks)[1]
-    spans = isinstance(run.objective, ExtractiveSpans)
+    before, asked = before_answer(run.model.stacks)[1], run.posed
+    head = headed(run.objective)
 
     def store(corpus):
         if corpus.source not in stores:
             stores[corpus.source] = prepare.ensure(
-                cache_folder(run), opened(corpus.source, before, spans), tokenizer, workers=workers
+                cache_folder(run), opened(corpus.source, before, head), tokenizer, workers=workers
             )
         if run.objective.takes_token_marks and not stores[corpus.source].marked:
             raise UserError(
@@ -112,9 +111,11 @@ def open_inputs(
     if run.objective.takes_markers:
         markers = spellings(tokenizer, run.objective.markers)
         vocabulary = dataclasses.replace(vocabulary, markers=markers)
-    if isinstance(run.posed, Cloze):
+    if isinstance(asked, Classified):
+        asked = dataclasses.replace(asked, separators=vocabulary.separators)
+    if isinstance(asked, Cloze):
         _tell_lengths(run, tokenizer, before, say)
-    arguments = (run.posed, vocabulary, run.training.seed)
+    arguments = (asked, vocabulary, run.training.seed)
     kept = {"cache": cache_folder(run)}
     inputs = Inputs(
         tokenizer,
@@ -151,13 +152,15 @@ def source_of(run) -> str:
 
 
 def opened(
-    source: source_config.Source, before: str = "", spans: bool = False
+    source: source_config.Source, before: str = "", head: Headed | None = None
 ) -> source_config.Source | Pairs:
     """Opens a task, which the data room cannot: tasks are made of its readers. `before` stands before
-    each of its targets; spans: as questions over contexts."""
+    each of its targets; head: what answers it, where that is not words."""
     if not isinstance(source, source_config.Task):
         return source
-    return open_readings(source) if spans else open_pairs(source, before)
+    if isinstance(head, ExtractiveSpans):
+        return open_readings(source)
+    return open_pairs(source, before, plain=head is not None and head.plain)
 
 
 def open_tokenizer(run, say: Callable[[str], None], workdir: str = "") -> tokenizers.Tokenizer:

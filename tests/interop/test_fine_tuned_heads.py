@@ -100,7 +100,7 @@ def tuned(name: str, folder, labels=LABELS, **classes) -> tuple:
     """Writes what a run of the family that tells labels, or points (token_classes=2), is there."""
     classes = classes or {"pair_classes": len(labels)}
     whole = dataclasses.replace(FAMILIES[name][0], **classes)
-    head = ExtractiveSpans() if "token_classes" in classes else Classes(labels)
+    head = ExtractiveSpans() if "token_classes" in classes else Classes(labels, plain=True)
     said = []
     arch, leaves = with_one_head(whole, random_leaves(whole), head, said.append)
     folder.mkdir(exist_ok=True)
@@ -136,6 +136,12 @@ def test_a_classifier_is_theirs_by_name_and_comes_back(name, tmp_path):
     found = huggingface.open_directory(str(tmp_path))
     assert found.labels == LABELS and found.family == name
     same(found, arch, leaves)
+
+
+def test_that_a_classifier_was_shown_t5s_words_is_said():
+    model, said = dataclasses.replace(FAMILIES["bert"][0], pair_classes=3), []
+    with_one_head(model, random_leaves(model), Classes(LABELS), said.append)
+    assert said[0].startswith("its texts were in T5's words (config.objective.plain is false)")
 
 
 @pytest.mark.parametrize("name", ["megatron-bert", "electra", "xlnet"])

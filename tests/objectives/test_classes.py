@@ -10,8 +10,9 @@ from t2t.errors import UserError
 from t2t.models.architecture import ENCODER
 from t2t.objectives.classes import with_labels
 from t2t.objectives.classes_config import Classes, Classified
-from t2t.objectives.config import Cloze, TextToText
+from t2t.objectives.config import Cloze, Objective, TextToText
 from t2t.objectives.implementations import batch_shapes, implementation, posed
+from t2t.schema import from_json
 from tests.objectives.test_posed_pairs import VOCABULARY
 from tests.objectives.test_text_to_text import INPUTS, TARGETS, TOKENS, assert_is
 
@@ -20,9 +21,13 @@ SPELLED = [np.array([20], np.int32), np.array([40, 41], np.int32)]
 KNOWN = with_labels(VOCABULARY, LABELS, SPELLED)
 
 
-def batch_of(cfg, examples_in_row, vocabulary=KNOWN, inputs=INPUTS):
-    in_row = np.array(examples_in_row)
-    return implementation(cfg).make_pairs_batch(cfg, vocabulary, TOKENS, inputs, TARGETS, in_row)
+# A second text of the second example alone, the two tokens before its first.
+SECONDS = np.array([0, 5]), np.array([-1, 2])
+
+
+def batch_of(cfg, examples_in_row, vocabulary=KNOWN, inputs=INPUTS, **seconds):
+    given = (cfg, vocabulary, TOKENS, inputs, TARGETS, np.array(examples_in_row))
+    return implementation(cfg).make_pairs_batch(*given, **seconds)
 
 
 def test_a_label_stands_at_each_cls():
@@ -69,7 +74,31 @@ def test_so_it_does_where_words_are_asked_for():
     assert batch["places"].tolist() == [[3, 0, 0], [4, 5, 0]]
 
 
-@pytest.mark.parametrize("cfg", [Classified(LABELS, 5), Classified(LABELS, 5, last=True)])
+def test_two_texts_stand_in_one_frame_and_types_begin_anew_in_each():
+    row = [6, 10, 11, 12, 7, 6, 30, 31, 32, 33, 7, 98, 97, 7]
+    assert_is(
+        batch_of(Classified(LABELS, 32, types=True), [2, 0], seconds=SECONDS),
+        {
+            "encoder/tokens": [[*row, *[0] * 18], [0] * 32],
+            "encoder/types": [[0] * 11 + [1] * 3 + [0] * 18, [0] * 32],
+            "encoder/segments": [[1] * 5 + [2] * 9 + [0] * 18, [0] * 32],
+            "encoder/positions": [[*range(5), *range(9), *[0] * 18], [0] * 32],
+            "summaries/": [[0, 5], [0, 0]],
+            "targets/": [[0, 1], [0, 0]],
+            "weights/": [[1, 1], [0, 0]],
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    "cfg",
+    [
+        Classified(LABELS, 5),
+        Classified(LABELS, 5, last=True),
+        Classified(LABELS, 5, types=True),
+        Classified(LABELS, 5, separators=2),
+    ],
+)
 def test_long_inputs_are_cut_and_shapes_are_as_told(cfg):
     module = implementation(cfg)
     inputs, targets = module.cut(cfg, INPUTS[1], TARGETS[1])
@@ -79,6 +108,24 @@ def test_long_inputs_are_cut_and_shapes_are_as_told(cfg):
     told = batch_shapes(cfg, 2, full=False)
     del told["sample"]
     assert told == jax.tree.map(lambda x: (x.shape, x.dtype.type), batch)
+
+
+def test_two_texts_are_cut_together():
+    cfg = Classified(LABELS, 9, separators=2)
+    lengths = np.array([3, 4]), np.array([9, 0]), TARGETS[1]
+    first, second, targets = implementation(cfg).cut(cfg, *lengths)
+    assert (first.tolist(), second.tolist(), targets.tolist()) == ([2, 4], [3, 0], [1, 2])
+    assert implementation(cfg).sizes(cfg, first, second, targets).tolist() == [[9, 1], [8, 1]]
+
+
+def test_plain_texts_have_types_where_the_model_has():
+    assert posed(Classes(LABELS, 8, plain=True), ENCODER, types=True) == Classified(
+        LABELS, 8, types=True
+    )
+    # A run of before there were any goes on as it was.
+    old = from_json({"class": "Classes", "labels": [*LABELS], "length": 8}, Objective, "objective")
+    assert old == Classes(LABELS, 8, plain=False)
+    assert posed(old, ENCODER, types=True) == Classified(LABELS, 8)
 
 
 def test_what_is_no_label_is_refused():

@@ -29,6 +29,7 @@ def test_training_examples_stand_in_all_wordings_others_in_the_first():
     made = list(task.examples(RTE, "train"))
     assert len({one.input for one in made}) == len(made) == WORDINGS
     assert {(one.target, one.truth, one.id) for one in made} == {("yes", 0, (7,))}
+    assert not any(one.texts for one in made)  # they are shown in these words, to whatever model
     (held,) = task.examples(RTE, "validation")
     assert held.input == "He ran.\nDoes it follow that He moved.\nOptions: yes or no."
     assert task.read("no", held) == 1 and task.read("not_entailment", held) is None

@@ -70,6 +70,7 @@ def test_examples_are_shown(capsys, tmp_path):
         "\n\nexample 0, id 2/3/7\n"
         "  input:  'multirc question: When did Ida come home? answer: In May paragraph: Sent 1: Ida"
         " went to sea. She came home in May. '\n"
+        "  texts:  'Sent 1: Ida went to sea. She came home in May. ' | 'When did Ida come home? In May'\n"
         "  target: 'False'\n"
         "  truth:  0\n"
         "  choices: False, True\n"

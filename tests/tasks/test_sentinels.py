@@ -13,7 +13,7 @@ def test_the_input_ends_in_a_blank_and_the_target_fills_it():
     assert made.input == "cb hypothesis: he knew premise: I doubt he knew. <extra_id_0>"
     assert made.target == "<extra_id_0> contradiction"
     assert made.choices[1] == made.target
-    assert (made.truth, made.id) == (1, (3,))
+    assert (made.truth, made.id, made.texts) == (1, (3,), ())
     (hidden,) = task.examples({**CB, "label": -1}, "test")
     assert (hidden.target, hidden.truth) == (UNLABELLED, None)
 

@@ -185,7 +185,7 @@ def test_a_discriminator_is_taken_out_of_its_run(pretrained, folder, tmp_path, c
 def test_what_does_not_go_together_is_named(pretrained, folder):
     spec = f"finetune:{folder}/colours.toml:{pretrained}"
     run = runs.load(spec)
-    assert run.objective == Classes(LABELS, 48) and run.model.pair_classes == 3
+    assert run.objective == Classes(LABELS, 48, plain=True) and run.model.pair_classes == 3
     runs.check_inputs(run)
     other = Classes(("good", "bad"), 48)
     changes = [
