@@ -23,7 +23,7 @@ def add_arguments(parser) -> None:
         "--family",
         default="",
         help="where the files do not say it: t5, t5_1_1, mt5, umt5, byt5, ul2 of a T5X checkpoint; "
-        "t5, mt5, umt5 of a Hugging Face directory read or written",
+        "a model_type of Hugging Face's (t5, mt5, umt5, ernie, ...) of a directory read or written",
     )
     parser.add_argument(
         "--dtype",
@@ -52,7 +52,7 @@ def add_arguments(parser) -> None:
 def execute(options, _overrides) -> None:
     shard_bytes = _bytes(options.shard_size)
     target = options.target.rstrip("/")
-    _check_target(target)
+    _check_target(target or options.target)
     import jax
 
     jax.config.update("jax_platforms", "cpu")  # weights pass through memory, never an accelerator
@@ -67,20 +67,24 @@ def execute(options, _overrides) -> None:
     staging = f"{target}.partial"
     shutil.rmtree(staging, ignore_errors=True)
     os.makedirs(staging)
-    if run is None:
-        huggingface.write_directory(
-            staging,
-            source.arch,
-            leaves,
-            source.tokenizer,
-            source.family,
-            shard_bytes,
-            _say,
-            source.labels,
-        )
-    else:
-        _write_run(staging, run, source, leaves)
-    os.replace(staging, target)
+    try:
+        if run is None:
+            huggingface.write_directory(
+                staging,
+                source.arch,
+                leaves,
+                source.tokenizer,
+                source.family,
+                shard_bytes,
+                _say,
+                source.labels,
+            )
+        else:
+            _write_run(staging, run, source, leaves)
+        os.replace(staging, target)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
     _say(f"{target}: written")
 
 
@@ -190,6 +194,10 @@ def _write_run(staging: str, run, source: _Source, leaves: dict) -> None:
 def _check_target(target: str) -> None:
     if "://" in target:
         raise UserError(f"{target}: is in an object store; convert to a local folder and copy that")
+    if os.path.basename(os.path.normpath(target)) in ("", ".", ".."):
+        raise UserError(
+            f"TO: {target!r} names no folder to be made; give one that is not there yet"
+        )
     if os.path.exists(target) and not (os.path.isdir(target) and not os.listdir(target)):
         raise UserError(f"{target}: is there already; give a folder that is not")
 

@@ -101,11 +101,14 @@ def architecture(
         "learned_positions": positive(config, "max_position_embeddings", where),
         "norm_epsilon": config.get("layer_norm_eps", _EPSILON.get(family, 1e-12)),
         "dropout": config.get("hidden_dropout_prob", config.get("dropout", 0.1)),
-        "token_types": config.get("type_vocab_size", 2),
+        "token_types": positive(config, "type_vocab_size", where, 2),
         "pair_classes": 0,
         "pooler_activation": _POOLERS.get(family, "tanh"),
     }
-    pair = tensors.get(_PAIR_HEADS.get(family, ""), classes := tensors.get(_CLASSIFIERS[family]))
+    # No class of theirs tells labels beside the words of pre-training.
+    alone = _MASKED[family] not in tensors and _REPLACED not in tensors
+    classes = tensors.get(_CLASSIFIERS[family]) if alone else None
+    pair = tensors.get(_PAIR_HEADS.get(family, ""), classes)
     if pair is not None:
         axes["pair_classes"] = pair.shape[0]
     if (spans := tensors.get(_SPANS)) is not None:
@@ -123,7 +126,12 @@ def _own_axes(family: str, config: dict, tensors, where: str, d_model: int) -> d
     """What a family has of its own."""
     match family:
         case "roberta":
-            return {"first_position": config.get("pad_token_id", 1) + 1}
+            padding = config.get("pad_token_id", 1)
+            if not isinstance(padding, int) or padding < 0:
+                raise UserError(
+                    f"{where}: pad_token_id is {padding!r}, before which no position is"
+                )
+            return {"first_position": padding + 1}
         case "distilbert":
             return {"token_types": 0, "norm_epsilon": 1e-12}
         case "albert":

@@ -15,7 +15,7 @@ _FREE += ("initialization", "kernel_scale", "dropout_along_length")
 def positive(config: dict, key: str, where: str, default: int | None = None) -> int:
     """A positive integer. Raises: UserError naming the key."""
     value = config.get(key, default)
-    if not isinstance(value, int) or value < 1:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise UserError(f"{where}: {key} is {value!r}, not a positive integer")
     return value
 

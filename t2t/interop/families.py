@@ -5,7 +5,9 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
+from t2t.errors import UserError
 from t2t.interop import bert_kin, gpt_kin, switch, t5_kin, t5gemma, xlnet
+from t2t.interop.published import parameter_shapes
 from t2t.interop.stored_tensor import StoredTensor
 from t2t.models.architecture import Architecture
 from t2t.models.families import (
@@ -125,3 +127,24 @@ def family_of(arch: Architecture) -> str:
     if arch.experts:
         return "switch_transformers"
     return "t5gemma" if arch.separate_embeddings else t5_kin.family_of(arch)
+
+
+def config_of(name: str, arch: Architecture, dtype: str) -> dict:
+    """Returns the content of a family's config.json for a model.
+
+    Each family reads back what it has written, which must be `arch`, and its tensors must be all the
+    parameters of it. Raises: UserError, one line, where that class of theirs is another architecture.
+    """
+    family, option = FAMILIES[name], f"--family={name}"
+    try:
+        content = family.config(arch, dtype)
+    except UserError as error:
+        text = str(error)
+        if text.startswith(option):
+            raise
+        raise UserError(f"{option}: cannot be this model ({text})") from None
+    theirs, ours = {weight.path for weight in family.weights(arch)}, set(parameter_shapes(arch))
+    if theirs != ours:
+        apart = sorted("/".join(path) for path in theirs ^ ours)
+        raise UserError(f"{option}: cannot be this model, not having in common {', '.join(apart)}")
+    return content

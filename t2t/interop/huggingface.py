@@ -10,7 +10,8 @@ from t2t.data.tokenizer_config import Tokenizer
 from t2t.errors import UserError, nearest
 from t2t.interop import huggingface_tokenizer, safetensors_files, torch_pickle
 from t2t.interop.class_labels import check_class, label_keys, labels_of
-from t2t.interop.families import FAMILIES, Family, family_of
+from t2t.interop.config_types import check_counts, check_types
+from t2t.interop.families import FAMILIES, Family, config_of, family_of
 from t2t.interop.published import Path, Published, leaves_of, tensors_of
 from t2t.interop.stored_tensor import StoredTensor, equal, transposed
 from t2t.models.architecture import Architecture
@@ -54,10 +55,12 @@ def open_directory(path: str, family: str = "", allow_pickle: bool = False) -> P
     config = _config_or_none(path)
     if config is None:
         raise UserError(f"{where}: is not there, or is no JSON object")
+    check_types(config, where)
     name = _family_name(config, family, where)
     known = FAMILIES[name]
     check_class(config, where)
     tensors = _open_weights(path, allow_pickle)
+    check_counts(config, name, len(tensors), where)
     _take_legacy_names(tensors, known)
     arch = known.architecture(config, tensors, where)
     labels = labels_of(config, arch, where)
@@ -176,15 +179,17 @@ def write_directory(
     """Writes a directory that `from_pretrained` of transformers loads, into an empty folder.
 
     tokenizer: ours, opened, or None. family: a key of FAMILIES; "" is the one that fits. labels: of a
-    classifier; without them they are LABEL_0, LABEL_1.
+    classifier; without them they are LABEL_0, LABEL_1. Raises: UserError, before anything is written,
+    where that family's class would compute something else.
     """
     name = family or family_of(arch)
     known = FAMILIES[name]
+    widest = max((leaf.dtype for leaf in leaves.values()), key=lambda kind: kind.itemsize)
+    content = config_of(name, arch, widest.name)
     tensors = tensors_of(known.weights(arch), leaves, arch.heads)
     for copy, original in known.written_copies(arch).items():
         tensors[copy] = tensors[original]
-    widest = max((t.dtype for t in tensors.values()), key=lambda kind: kind.itemsize)
-    _write_json(path, CONFIG, known.config(arch, widest.name) | label_keys(arch, labels))
+    _write_json(path, CONFIG, content | label_keys(arch, labels))
     if arch.encoder_layers and arch.decoder_layers:
         start = {"decoder_start_token_id": 0, "eos_token_id": 1, "pad_token_id": 0}
         _write_json(path, "generation_config.json", start)

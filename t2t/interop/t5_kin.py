@@ -1,7 +1,7 @@
 """T5, mT5, umT5 and what shares their layouts (v1.1, Flan, ByT5, UL2) as Hugging Face has them."""
 
 from t2t.errors import UserError
-from t2t.interop.config_keys import padded, positive, tied
+from t2t.interop.config_keys import padded, positive, same, tied
 from t2t.interop.stored_tensor import StoredTensor
 from t2t.models.architecture import Architecture
 
@@ -108,8 +108,13 @@ def config(family: str, arch: Architecture, dtype: str) -> dict:
         raise UserError(f"--family={family}: has {have}, which this model has not")
     if family == "mt5" and arch.scaled_logits:
         raise UserError("--family=mt5: never scales its logits, as this model does; use t5")
-    block = next(n for n, axes in _FEED_FORWARD.items() if axes == (arch.activation, arch.gated))
-    return {
+    plain_or_gated = (arch.activation, arch.gated)
+    block = next((n for n, axes in _FEED_FORWARD.items() if axes == plain_or_gated), None)
+    if block is None:
+        raise UserError(
+            f"--family={family}: has no feed-forward of {arch.activation} without a gate"
+        )
+    content = {
         "architectures": [_CLASSES[family]],
         "model_type": family,
         "vocab_size": arch.vocab_size,
@@ -135,6 +140,10 @@ def config(family: str, arch: Architecture, dtype: str) -> dict:
         "eos_token_id": 1,
         "dtype": dtype,
     }
+    names = ["decoder.final_layer_norm.weight"]
+    names += [] if arch.tied_embedding else ["lm_head.weight"]
+    same(arch, architecture(family, content, dict.fromkeys(names), "config.json"), family)
+    return content
 
 
 def copies(arch: Architecture) -> dict[str, str]:
