@@ -13,9 +13,11 @@ folder, which you supply; elsewhere they are named by
 Every example is of one task, which its task embedding tells: masked phrases and entities,
 capitalisation, token-document relation, sentence reordering, discourse relation (arXiv:1907.12412,
 section 4.2). Of the Chinese model's two more, sentence distance is a share of a `Stage`
-(`config.objective.stages`), and IR relevance needs search logs; whoever has such pairs poses them as a
-task with labels of their own (both texts in its `input`) and trains it on top of this model by
-`--config=finetune:pairs.toml:FROM`. The discourse markers are ours, after Sileo et al.'s, whose list and
+(`config.objective.stages`), and IR relevance needs search logs, which nobody publishes. Whoever has such
+pairs names their labels in `config.objective.relevance` (the model's `pair_classes` are then as many more,
+its `task_types` 7) and puts them beside the text as a corpus of the mixture, whose rate is their share:
+`Corpus("search", Task(own=OwnTask("search", "{query} {title}", "{label}", train="pairs.jsonl",
+choices=("0", "1", "2"), texts=("{query}", "{title}"))))`. The discourse markers are ours, after Sileo et al.'s, whose list and
 balanced pairs the paper takes: here a sentence of the text that begins with one is drawn, all alike likely.
 Continual multi-task learning: `stages` begins with masked tokens alone and adds tasks one by one, never
 dropping one; their lengths are ours. Batch (393,216 tokens), Adam and rate are the published ones.

@@ -160,6 +160,13 @@ def _check_spans(run) -> None:
         return
     for key, corpora in all_corpora(run):
         for i, corpus in enumerate(corpora):
+            if corpus.is_task and isinstance(run.objective, ErnieTasks):
+                if not run.objective.relevance:
+                    raise UserError(
+                        f"config.data.{key}[{i}]: {corpus.name!r} is a task; name the labels of its pairs "
+                        "of texts in config.objective.relevance"
+                    )
+                continue
             # A prepared store says what it holds when it is opened.
             if not isinstance(corpus.source, Prepared) and not getattr(corpus.source, "spans", ""):
                 raise UserError(

@@ -321,12 +321,12 @@ def _interleaved(first: np.ndarray, those: dict, others: dict) -> dict:
         joined[first], joined[~first] = a, b
         return joined
 
-    return {
-        name: {key: join(a, others[name][key]) for key, a in part.items()}
-        if isinstance(part, dict)
-        else join(part, others[name])
-        for name, part in those.items()
-    }
+    def together(one, another):
+        if isinstance(one, dict):
+            return {name: together(part, another[name]) for name, part in one.items()}
+        return join(one, another)
+
+    return together(those, others)
 
 
 def always_full(data: Data, objective: Objective) -> bool:

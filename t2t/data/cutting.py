@@ -12,6 +12,7 @@ from t2t.data.window_rows import WindowedPairs
 from t2t.errors import UserError
 from t2t.objectives.classes_config import Classified
 from t2t.objectives.config import ExtractiveSpans, Objective
+from t2t.objectives.ernie_config import Relevance
 from t2t.objectives.implementations import (
     Posed,
     implementation,
@@ -102,7 +103,12 @@ def _pair_rows(
     cache: str | None,
     once: bool,
 ) -> PairRows:
-    if store.kind == TEXT_PAIRS and not isinstance(objective, Classified):
+    if isinstance(objective, Relevance) and store.kind != TEXT_PAIRS:
+        raise UserError(
+            f"corpus {corpus.name!r}: an example has one text, and relevance (config.objective) takes a query "
+            "and a title; name both in the task's `texts`"
+        )
+    if store.kind == TEXT_PAIRS and not objective.takes_two_texts:
         raise UserError(
             f"corpus {corpus.name!r}: {store.path} holds inputs that are two texts each, which Classes "
             "with plain=True takes (config.objective)"
@@ -111,7 +117,7 @@ def _pair_rows(
     first, last = (int(share * count) for share in corpus.documents)
     if first == last:
         raise UserError(f"corpus {corpus.name!r}: no example in the part {corpus.documents} of it")
-    kinds = {ExtractiveSpans: WindowedPairs, Classified: TextPairs}
+    kinds = {ExtractiveSpans: WindowedPairs, Classified: TextPairs, Relevance: TextPairs}
     pairs = kinds.get(type(objective), Pairs)(store, first, last, objective)
     capacity = implementation(objective).lengths(objective)
     if data.order != "packed":

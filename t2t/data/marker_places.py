@@ -9,6 +9,7 @@ import numpy as np
 
 from t2t.data.order import below
 from t2t.data.span_marks import CAPITAL, ID_BITS
+from t2t.data.token_store import TEXTS
 from t2t.data.vocabulary import Vocabulary
 from t2t.objectives.sentence_pairs import sentence_begins
 
@@ -36,10 +37,12 @@ class MarkerPlaces(NamedTuple):
 def marker_places(
     store, documents: tuple[int, int], vocabulary: Vocabulary, most: int = MOST, piece: int = PIECE
 ) -> MarkerPlaces:
-    """Finds `vocabulary.markers` in documents [first, last) of a `marked` store.
+    """Finds `vocabulary.markers` in documents [first, last) of a `marked` store; none in one of pairs.
 
     The marker's first word has a capital letter; of two that begin alike the longer one is there.
     """
+    if store.kind != TEXTS:
+        return MarkerPlaces(*np.zeros((3, 0), np.int64))
     first, last = documents
     offsets = np.asarray(store.offsets[first : last + 1])
     begin, end = int(offsets[0]), int(offsets[-1])

@@ -8,13 +8,14 @@ from t2t.data.corpus_rows import nothing
 from t2t.data.pair_rows import Pairs
 from t2t.objectives import classes
 from t2t.objectives.classes_config import Classified
+from t2t.objectives.ernie_config import Relevance
 
 
 @dataclass(frozen=True, eq=False)
 class TextPairs(Pairs):
     """The examples first .. last - 1 of a store: a text or two, cut to fit a row together, and a label."""
 
-    objective: Classified
+    objective: Classified | Relevance
 
     def locate(self, pairs: np.ndarray) -> tuple[np.ndarray, ...]:
         offsets, unit = self.store.offsets, self.store.unit

@@ -99,19 +99,19 @@ def make_pairs_batch(
     return {
         "encoder": framed.encoder,
         "summaries": labels.lay(framed.summaries, 0),
-        "targets": labels.lay(_numbers(cfg, vocabulary.labels, tokens, *targets), 0),
+        "targets": labels.lay(label_numbers(cfg.labels, vocabulary.labels, tokens, *targets), 0),
         "weights": labels.filled.astype(np.float32),
     }
 
 
-def _numbers(
-    cfg: Classified,
+def label_numbers(
+    names: tuple[str, ...],
     labels: tuple[tuple[int, ...], ...],
     tokens: np.ndarray,
     starts: np.ndarray,
     sizes: np.ndarray,
 ) -> np.ndarray:
-    """Returns which of the labels each target is, [E]."""
+    """Returns which of the labels, of these names and tokens, each target is, [E]."""
     found = np.full(len(starts), -1)
     for number, label in enumerate(labels):
         alike = np.flatnonzero(sizes == len(label))
@@ -119,7 +119,7 @@ def _numbers(
         found[alike[(there == np.array(label, tokens.dtype)).all(axis=1)]] = number
     if (found < 0).any():
         raise UserError(
-            f"config.objective.labels: a target of the task is none of {', '.join(cfg.labels)}; name "
+            f"config.objective.labels: a target of the task is none of {', '.join(names)}; name "
             "all that it has"
         )
     return found

@@ -11,6 +11,8 @@ from t2t.objectives.masking_config import ExternalSpans, MaskedLM, NGrams, Whole
 from t2t.objectives.traits import Traits
 
 TASKS = ("knowledge", "capital", "relation", "reordering", "distance", "discourse")
+# Behind them the task that pairs of texts pose.
+ALL_TASKS = (*TASKS, "relevance")
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,11 @@ class ErnieTasks(Traits):
     orders one to three segments stand. distance: whether two segments are neighbours, of one document,
     or of two. discourse: which of the `markers` began the second of two sentences, where it left it out
     (Sileo et al. 2019), of any place of the corpus where one stands. `stages` follow each other (continual
-    multi-task learning); held-out text is of the last. The model's token_classes are 4, task_types 5 and
-    pair_classes 12; with discourse 6, and one more for each marker. Its token_types are 3 or more.
+    multi-task learning); held-out text is of the last.
+    relevance: the labels of pairs of texts, queries and titles, where corpora of the mixture are tasks
+    whose examples are such pairs (IR relevance); their rate is their share, in every stage.
+    The model's token_classes are 4, task_types 5 and pair_classes 12; with discourse 6, and one more for
+    each marker; with relevance 7, and one more for each label. Its token_types are 3 or more.
     Text is `Jsonl(spans=...)`, which keeps capitals. weight: of each task's mean loss beside the mean
     of the masked tokens; `rate`, `masked` and `random` as MaskedLM's.
     """
@@ -64,6 +69,7 @@ class ErnieTasks(Traits):
     weight: float = 1.0
     stages: tuple[Stage, ...] = (Stage(),)
     markers: tuple[str, ...] = MARKERS
+    relevance: tuple[str, ...] = ()
 
     suits: ClassVar[str] = ENCODER
     takes_marks: ClassVar[bool] = True
@@ -91,6 +97,10 @@ class ErnieTasks(Traits):
                 )
         if self.takes_markers and len(set(self.markers)) < max(2, len(self.markers)):
             raise UserError(f"{where}.markers: not two or more different ones")
+        if self.relevance and len(set(self.relevance)) < max(2, len(self.relevance)):
+            raise UserError(
+                f"{where}.relevance: {self.relevance} are not two or more different labels"
+            )
         for i, marker in enumerate(self.markers):
             if marker != " ".join(marker.split()) or not marker:
                 raise UserError(
@@ -100,3 +110,22 @@ class ErnieTasks(Traits):
     def masking(self) -> MaskedLM:
         """How the examples of knowledge masking are masked."""
         return MaskedLM(self.length, self.rate, None, self.unit, self.masked, self.random)
+
+
+@dataclass(frozen=True)
+class Relevance(Traits):
+    """How a run with `tasks` poses the pairs of its mixture, a query and a title each."""
+
+    tasks: ErnieTasks
+
+    suits: ClassVar[str] = ENCODER
+    takes_two_texts: ClassVar[bool] = True
+    separators: ClassVar[int] = 1
+
+    @property
+    def length(self) -> int:
+        return self.tasks.length
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.tasks.relevance

@@ -20,7 +20,7 @@ from t2t.data.vocabulary import BEGINS_WORD, SPECIAL
 from t2t.errors import UserError
 from t2t.objectives import masked_lm
 from t2t.objectives.discourse import Marked, two_sentences
-from t2t.objectives.ernie_config import TASKS, ErnieTasks
+from t2t.objectives.ernie_config import ALL_TASKS, TASKS, ErnieTasks
 from t2t.objectives.framing import added
 from t2t.objectives.row_layout import RowLayout
 from t2t.objectives.segment_rows import lay_segments
@@ -37,9 +37,15 @@ _HEAD_DRAWS = 8  # the task, how many segments, their order, two cuts, the dista
 
 def sentence_tasks(cfg: ErnieTasks) -> dict[str, tuple[int, int]]:
     """Returns {task: its columns [first, last)} of the classifier of examples."""
-    if not cfg.takes_markers:
-        return SENTENCE_TASKS
-    return SENTENCE_TASKS | {"discourse": (12, 12 + len(cfg.markers))}
+    columns, end = dict(SENTENCE_TASKS), 12
+    for task, classes in (
+        ("discourse", cfg.markers * cfg.takes_markers),
+        ("relevance", cfg.relevance),
+    ):
+        if classes:
+            columns[task] = end, end + len(classes)
+            end += len(classes)
+    return columns
 
 
 def raw_length(cfg: ErnieTasks) -> int:
@@ -72,7 +78,8 @@ def check_vocabulary(cfg: ErnieTasks, vocabulary, where: str = "objective") -> N
 def check_model(cfg: ErnieTasks, arch) -> None:
     """Raises UserError unless the architecture has the heads and tables of the tasks."""
     columns = sentence_tasks(cfg)
-    for key, least in (("token_types", 3), ("task_types", 1 + max(map(TASKS.index, columns)))):
+    kinds = 1 + max(map(ALL_TASKS.index, columns))
+    for key, least in (("token_types", 3), ("task_types", kinds)):
         if getattr(arch, key) < least:
             raise UserError(
                 f"config.model.{key}: {getattr(arch, key)}, and ErnieTasks needs {least}"
@@ -139,7 +146,7 @@ def make_packed_batch(
     task = tasks_of(cfg, sample, head[:, 0])
     if marked is not None:
         task = np.where((task == TASKS.index("discourse")) & (marked.number < 0), 0, task)
-    is_task = {name: task == i for i, name in enumerate(TASKS)}
+    is_task = {name: task == i for i, name in enumerate(ALL_TASKS)}
     marks = np.frombuffer(vocabulary.marks, np.uint8)
     column = np.arange(int(sizes.max(initial=1)))
     text, follows, foreign = (

@@ -20,6 +20,7 @@ from t2t.objectives import (
     masked_lm,
     permutation_lm,
     prefix_lm,
+    relevance,
     span_corruption,
     text_to_text,
     ul2,
@@ -40,9 +41,10 @@ from t2t.objectives.config import (
     SpanCorruption,
     TextToText,
 )
+from t2t.objectives.ernie_config import Relevance
 from t2t.objectives.masking_config import MaskedLM
 
-Posed = TextToText | Continuation | Cloze | ExtractiveSpans | Classified
+Posed = TextToText | Continuation | Cloze | ExtractiveSpans | Classified | Relevance
 # Whose answers a head of their own gives: a span of a context, a class.
 Headed = ExtractiveSpans | Classes
 
@@ -59,6 +61,7 @@ _MODULES: dict[type, ModuleType] = {
     ErnieTasks: ernie_tasks,
     ExtractiveSpans: extractive_spans,
     Classified: classes,
+    Relevance: relevance,
 }
 
 
@@ -88,6 +91,8 @@ def of_pairs(cfg: Objective | Posed) -> Posed:
     """Returns how a run with objective `cfg` poses the pairs of a task: in rows of its lengths."""
     if isinstance(cfg, Posed):
         return cfg
+    if isinstance(cfg, ErnieTasks):
+        return Relevance(cfg)
     lengths = implementation(cfg).lengths(cfg)
     if cfg.suits == DECODER:
         return Continuation(lengths[0], *lengths)
@@ -100,8 +105,15 @@ def headed(cfg: Objective) -> Headed | None:
 
 
 def labels_of(cfg: Objective) -> tuple[str, ...]:
-    """The classes of a text, where a head tells them."""
+    """The classes of a task's texts, where a head tells them."""
+    if isinstance(cfg, ErnieTasks):
+        return cfg.relevance
     return cfg.labels if isinstance(cfg, Classes) else ()
+
+
+def plain_texts(cfg: Objective) -> bool:
+    """Whether a task's one or two texts are shown as published, not its input."""
+    return bool(cfg.relevance) if isinstance(cfg, ErnieTasks) else getattr(cfg, "plain", False)
 
 
 def stride_of(cfg: Objective) -> int:

@@ -15,6 +15,7 @@ def score(evaluate: Callable, state: dict, batches: Iterable, stop=None) -> dict
     when it becomes true the result is an empty dict. What is carried from batch to batch begins empty.
     """
     totals: dict[str, float] = {}
+    count = 0
     pending, carry = None, _emptied(state["carry"])
 
     def add(sums) -> None:
@@ -23,6 +24,7 @@ def score(evaluate: Callable, state: dict, batches: Iterable, stop=None) -> dict
 
     for batch in batches:
         sums, carry = evaluate(state["params"], state["frozen"], carry, batch)
+        count += 1
         if pending is not None:
             add(pending)
         pending = sums
@@ -32,7 +34,8 @@ def score(evaluate: Callable, state: dict, batches: Iterable, stop=None) -> dict
     if pending is not None:
         add(pending)
     counted, correct = totals.pop("weight", 0.0), totals.pop("correct", 0.0)
-    weight = max(counted, 1.0)
+    # Batches without any token to predict tell of other tasks alone, once each.
+    weight = max(counted or count, 1.0)
     totals.pop("z_loss", None)
     means = {name: total / weight for name, total in totals.items()}
     return {

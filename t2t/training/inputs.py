@@ -22,7 +22,7 @@ from t2t.objectives.classes import with_labels
 from t2t.objectives.classes_config import Classified
 from t2t.objectives.config import Cloze, ExtractiveSpans
 from t2t.objectives.discourse_markers import spellings
-from t2t.objectives.implementations import Headed, headed, labels_of
+from t2t.objectives.implementations import Headed, headed, labels_of, plain_texts
 from t2t.tasks.pairs import open_pairs, open_readings, task_of
 from t2t.tasks.posing import before_answer
 from t2t.training.checkpoint_reading import steps_in
@@ -82,14 +82,20 @@ def open_inputs(
         check(tokenizer.vocabulary)
     stores: dict = {}
     before, asked = before_answer(run.model.stacks)[1], run.posed
-    head = headed(run.objective)
+    head, labels = headed(run.objective), labels_of(run.objective)
+    plain = plain_texts(run.objective)
 
     def store(corpus):
         if corpus.source not in stores:
             stores[corpus.source] = prepare.ensure(
-                cache_folder(run), opened(corpus.source, before, head), tokenizer, workers=workers
+                cache_folder(run),
+                opened(corpus.source, before, head, plain),
+                tokenizer,
+                workers=workers,
             )
-        if run.objective.takes_token_marks and not stores[corpus.source].marked:
+        pairs_beside_text = corpus.is_task and bool(labels)
+        marked = stores[corpus.source].marked or pairs_beside_text
+        if run.objective.takes_token_marks and not marked:
             raise UserError(
                 f"corpus {corpus.name!r}: was prepared without spans, which config.objective "
                 "takes; prepare the text again from Jsonl(spans=...)"
@@ -105,7 +111,7 @@ def open_inputs(
     if run.objective.takes_counts:
         counts = token_counts(train, vocabulary.size)
         vocabulary = dataclasses.replace(vocabulary, counts=counts)
-    if labels := labels_of(run.objective):
+    if labels:
         spelled = tokenizer.encode([before + label for label in labels])
         vocabulary = with_labels(vocabulary, labels, spelled)
     if run.objective.takes_markers:
@@ -152,15 +158,15 @@ def source_of(run) -> str:
 
 
 def opened(
-    source: source_config.Source, before: str = "", head: Headed | None = None
+    source: source_config.Source, before: str = "", head: Headed | None = None, plain: bool = False
 ) -> source_config.Source | Pairs:
     """Opens a task, which the data room cannot: tasks are made of its readers. `before` stands before
-    each of its targets; head: what answers it, where that is not words."""
+    each of its targets; head: what answers it, where that is not words; plain: as `open_pairs`."""
     if not isinstance(source, source_config.Task):
         return source
     if isinstance(head, ExtractiveSpans):
         return open_readings(source)
-    return open_pairs(source, before, plain=head is not None and head.plain)
+    return open_pairs(source, before, plain)
 
 
 def open_tokenizer(run, say: Callable[[str], None], workdir: str = "") -> tokenizers.Tokenizer:

@@ -1,5 +1,6 @@
 """What a finished run says about itself: what it learnt against what needs no learning, and blanks."""
 
+import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -36,10 +37,12 @@ def closing_lines(run, programs, inputs, state: dict, evaluate: Callable) -> Ite
                     batch,
                 )
 
+        blind = math.nan
         if run.evaluation.input_blind:
-            loss = heldout.score(evaluate, state, placed(host()))["loss"]
             mask_id = vocabulary.mask_id if run.objective.shows_places else None
             blind = heldout.input_blind_loss(host(), free, mask_id)
+        if not math.isnan(blind):  # as where no token is predicted
+            loss = heldout.score(evaluate, state, placed(host()))["loss"]
             line = (
                 f"eval/{name}: loss {loss:.3f} nat a token; best predictor that cannot see the "
                 f"input (unigram over targets, sentinels free) {blind:.3f}: {blind - loss:+.3f} better"
