@@ -29,6 +29,13 @@ def add_arguments(parser) -> None:
         metavar="SECONDS",
         help="before an attempt: 1 s, then doubled up to this (default: 60)",
     )
+    parser.add_argument(
+        "--stop-timeout",
+        type=at_least(1),
+        default=300,
+        metavar="SECONDS",
+        help="to save and leave once asked to stop, then they are killed (default: 300)",
+    )
 
 
 def execute(options, overrides) -> None:
@@ -36,7 +43,9 @@ def execute(options, overrides) -> None:
 
     if not options.command:
         raise UserError("supervise: give the command after --, as in: t2t supervise -- train ...")
-    patience = Patience(options.restarts, longest_wait=options.longest_wait)
+    patience = Patience(
+        options.restarts, longest_wait=options.longest_wait, stop=options.stop_timeout
+    )
     code = supervise(options.command, options.processes, patience)
     if code == 2:
         raise UserError("what was given is wrong (see above); it is not tried again")

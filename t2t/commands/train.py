@@ -46,6 +46,9 @@ def add_arguments(parser) -> None:
 
 
 def execute(options, overrides: list[tuple[str, str]]) -> None:
+    from t2t.launch import child
+
+    child.attend(options.host_timeout)
     from t2t.training import host_memory
 
     if host_memory.only_cpus():

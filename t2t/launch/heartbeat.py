@@ -1,14 +1,14 @@
-"""A file that a supervisor touches while it looks after its processes, for whoever ends one that hangs.
+"""A file that is touched as a sign of life, for whoever ends what hangs.
 
-Only the supervisor's own loop touches it, never a thread beside it: the file grows old where the loop
-does not come round. What hangs in a training process is the supervisor's own business.
+A supervisor touches its own, from its own loop and never from a thread beside it: it grows old where
+the loop does not come round. Each training process touches one for its supervisor (t2t.launch.child).
 """
 
 import os
 import pathlib
 
 VARIABLE = "T2T_HEARTBEAT"  # names the file; where it is not set there is none
-SECONDS = 10.0  # between two touches, at most, while nothing else happens
+SECONDS = 1.0  # between two touches of a supervisor, at most, while nothing else happens
 
 
 def beat() -> None:

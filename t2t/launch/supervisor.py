@@ -5,6 +5,10 @@ part and they meet again; a run resumes from its newest sound checkpoint by itse
 wrong three are told apart: a crash and a hang (waited for longer each time, up to a limit, until a
 new checkpoint shows that there is progress; without any it gives up), and preemption (asked to stop,
 everything was saved: starts again at once). What the user must mend (exit code 2) is not tried again.
+
+A hang is noticed in three places: of several hosts by the others (the line between them), of a step
+that takes too long by the process's own watchdog, and of a process that can say nothing any more
+(stopped, or stuck in C) here, by its heartbeat.
 """
 
 import contextlib
@@ -18,9 +22,10 @@ from collections.abc import Callable, Iterator, Sequence
 from t2t.data import files
 from t2t.errors import Interrupted, UserError
 from t2t.launch import heartbeat
-from t2t.launch.local import T2T, Ending, Processes, wait_for_all
+from t2t.launch.local import T2T, Ending, Limits, Processes, wait_for_all
 
 _HANGS = ("hang", "missing")
+_SILENT_SECONDS = 60.0  # as --host-timeout of `train`, where the command does not say
 # Of the endings of one attempt, whose word is the cause: what a process says of itself first, what
 # others say of it then, and last what only the system knows.
 _CAUSES = ("user", "differs", "hang", "missing", "crash", "gone", "killed")
@@ -32,13 +37,14 @@ class Patience:
 
     restarts: attempts in a row without a new checkpoint. first_wait, longest_wait: seconds before
     the next attempt; doubled each time. grace: seconds for the other processes to leave by
-    themselves.
+    themselves. stop: seconds to save and leave, once asked to stop.
     """
 
     restarts: int = 5
     first_wait: float = 1.0
     longest_wait: float = 60.0
     grace: float = 20.0
+    stop: float = 300.0
 
 
 def supervise(
@@ -50,11 +56,17 @@ def supervise(
 ) -> int:
     """Runs a command in `processes` processes until it is done; returns the exit code.
 
-    SIGTERM and Ctrl-C are handed on, and what then ends is not started again (exit code 75). All
-    the while the heartbeat's file is touched (t2t.launch.heartbeat).
+    SIGTERM and Ctrl-C are handed on, and what then ends is not started again (exit code 75); what
+    does not end is killed (exit code 1). A process without a sign of life for `--host-timeout`
+    seconds of the command is killed, and that is a hang. All the while the heartbeat's file is
+    touched (t2t.launch.heartbeat).
     """
     asked = _Asked()
     folder = f"{workdir_of(command)}/checkpoints"
+    silent = _seconds(option_of(command, "--host-timeout"), _SILENT_SECONDS)
+    # Of several the others notice first, and say it better.
+    silent += 2 * patience.grace if processes > 1 else 0.0
+    limits = Limits(patience.grace, patience.stop, silent)
     failures, newest = 0, newest_checkpoint(folder)
     with asked.listening():
         attempt = 0
@@ -67,7 +79,8 @@ def supervise(
             asked.handed_to(group)
             try:
                 endings, apart = wait_for_all(
-                    group, processes, patience.grace, lambda text: say(f"supervisor: {text}")
+                    *(group, processes, limits, lambda text: say(f"supervisor: {text}")),
+                    asked_at=lambda: asked.at,
                 )
             finally:
                 group.close()
@@ -118,12 +131,29 @@ def workdir_of(command: Sequence[str]) -> str:
     verb = command[0] if command else "nothing"
     if verb != "train":
         raise UserError(f"supervise: starts `train` again, not {verb}")
+    found = option_of(command, "--workdir")
+    if found is None:
+        raise UserError("supervise: give the command a --workdir, to go on from its checkpoints")
+    return found.rstrip("/")
+
+
+def option_of(command: Sequence[str], name: str) -> str | None:
+    """Returns the value of an option in a command; None where it is not there."""
+    found = None
     for i, argument in enumerate(command):
-        if argument == "--workdir" and i + 1 < len(command):
-            return command[i + 1].rstrip("/")
-        if argument.startswith("--workdir="):
-            return argument.partition("=")[2].rstrip("/")
-    raise UserError("supervise: give the command a --workdir, to go on from its checkpoints")
+        if argument == name and i + 1 < len(command):
+            found = command[i + 1]
+        if argument.startswith(f"{name}="):
+            found = argument.partition("=")[2]
+    return found
+
+
+def _seconds(text: str | None, otherwise: float) -> float:
+    """Reads seconds; what is none the command itself refuses."""
+    try:
+        return float(text or otherwise)
+    except ValueError:
+        return otherwise
 
 
 def newest_checkpoint(folder: str) -> int | None:
@@ -137,6 +167,7 @@ class _Asked:
 
     def __init__(self):
         self._event = threading.Event()
+        self.at: float | None = None  # time.monotonic()
         self._group: Processes | None = None
 
     def __bool__(self) -> bool:
@@ -157,6 +188,7 @@ class _Asked:
 
     def _receive(self, number: int, _frame) -> None:
         again = self._event.is_set()
+        self.at = self.at or time.monotonic()
         self._event.set()
         if self._group is not None:
             if again and number == signal.SIGINT:

@@ -51,7 +51,10 @@ class Alone:
         """Tells the others what this host is doing."""
 
     def late(self, phase: str, seconds: float) -> None:
-        """A phase took too long: the watchdog has said so, and a person may look."""
+        """A phase took too long, and the watchdog has said so: ends this process where a supervisor
+        starts it again. One that a person has started goes on, and the person may look."""
+        if os.environ.get(OUTCOME):
+            _end(_late(phase, seconds), "hang", 1)
 
     def tell(self, values: dict[str, float]) -> None:
         """Tells process 0 numbers."""
@@ -79,7 +82,7 @@ class Gang:
         self.place, self.process, self.processes = place, place.process, place.processes
         self.writes = place.process == 0
         self._start_seconds, self._silent = start_seconds, silent_seconds
-        self.line = Line(place, start_seconds, silent_seconds, self._end)
+        self.line = Line(place, start_seconds, silent_seconds, _end)
 
     def start(self) -> None:
         """Says who this is, waits for the others, and starts JAX's own connection between them.
@@ -146,9 +149,7 @@ class Gang:
 
     def late(self, phase: str, seconds: float) -> None:
         """A phase took too long: all hosts end, to be started again."""
-        self._fail(
-            f"{phase!r} has taken over {seconds:g} s (config.training.watchdog_seconds)", "hang", 1
-        )
+        self._fail(_late(phase, seconds), "hang", 1)
 
     def tell(self, values: dict[str, float]) -> None:
         """Tells process 0 numbers, without waiting."""
@@ -184,14 +185,20 @@ class Gang:
         if self.line.connected:
             self.line.fail(line, kind, code, doubtful=doubtful)
             time.sleep(10)  # the line's thread is ending this process
-        self._end(line, kind, code)
+        _end(line, kind, code)
 
-    def _end(self, line: str, kind: str, code: int) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            sys.stdout.flush()
-            print(f"{'t2t: ' if code else ''}{line}", file=sys.stderr, flush=True)
-        tell_outcome("stopped" if kind == "stop" else kind, line)
-        os._exit(code)
+
+def _late(phase: str, seconds: float) -> str:
+    return f"{phase!r} has taken over {seconds:g} s (config.training.watchdog_seconds)"
+
+
+def _end(line: str, kind: str, code: int) -> None:
+    """Ends this process, whatever its main thread does."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+        print(f"{'t2t: ' if code else ''}{line}", file=sys.stderr, flush=True)
+    tell_outcome("stopped" if kind == "stop" else kind, line)
+    os._exit(code)
 
 
 def _content(path: str) -> str:

@@ -1,6 +1,7 @@
 """The train and evaluation steps, compiled in the background while the data gets ready."""
 
 import concurrent.futures
+import contextlib
 import hashlib
 import threading
 import time
@@ -29,10 +30,18 @@ class CompiledSteps:
     their step comes. A context manager: leaving it waits for the compiler, which cannot be stopped,
     but where the run is abandoned before its first step (see `compiling`).
     eager: the train step of debug mode, which is called as it is; nothing is compiled ahead then.
+    meanwhile: returns a context in which a program is compiled in the middle of the run.
     """
 
-    def __init__(self, run, programs: Programs, eager: Callable | None = None):
+    def __init__(
+        self,
+        run,
+        programs: Programs,
+        eager: Callable | None = None,
+        meanwhile: Callable[[], contextlib.AbstractContextManager] = contextlib.nullcontext,
+    ):
         self._begun, self._programs, self._eager = time.monotonic(), programs, eager
+        self._meanwhile = meanwhile
         self._train, self._evaluate = {}, {}
         self._pool = concurrent.futures.ThreadPoolExecutor(2, _THREADS)
         self._left = False
@@ -105,14 +114,16 @@ class CompiledSteps:
             return self._eager(state, batch)
         program = self._train.get(batch["targets"].shape)
         if program is None:
-            program = self._make_train(jax.tree.map(_shape_of, batch))
+            with self._meanwhile():
+                program = self._make_train(jax.tree.map(_shape_of, batch))
         return program(state, batch)
 
     def evaluate(self, params, frozen, carry, batch: dict) -> dict:
         """Returns (sums of loss, correct and weight over one held-out batch, carry)."""
         program = self._evaluate.get(batch["targets"].shape)
         if program is None:
-            program = self._make_evaluate(jax.tree.map(_shape_of, batch))
+            with self._meanwhile():
+                program = self._make_evaluate(jax.tree.map(_shape_of, batch))
         return program(params, frozen, carry, batch)
 
 

@@ -26,8 +26,8 @@ class Training:
     non-finite loss or gradient (each skipped) after which the run stops. deterministic: ask GPUs
     for kernels that always add in the same order. device_flags: compile with the options chosen for
     this kind of device (t2t.parallel.compiler_flags); compiler_flags: (name, value) pairs besides, which
-    win. watchdog_seconds: a step that takes longer dumps
-    every thread's stack (0: never).
+    win. watchdog_seconds: a step that takes longer dumps every thread's stack and, supervised or of
+    several hosts, ends the process to be started again (0: never).
 
     For fine-tuning. trainable: a regular expression for the whole names of the parameters that are
     trained, the others are frozen (None: all, or with lora nothing but its adapters). lora: adapters

@@ -110,12 +110,14 @@ def stop_request(hosts: Hosts) -> StopRequest | StopOfAll:
 class Watchdog:
     """Dumps every thread's stack, and the last phase named, when a phase takes too long.
 
-    hosts: told of every phase, and of one that takes too long: of several hosts all then end.
+    hosts: told of every phase, and of one that takes too long: of several hosts all then end, and
+    one alone where it is supervised.
     """
 
     def __init__(self, seconds: float, stream=None, hosts: Hosts = Alone()):  # noqa: B008
         self._seconds, self._stream, self._hosts = seconds, stream or sys.stderr, hosts
-        self.last, self._since, self._fatal = "start", time.monotonic(), False
+        self.last, self._since = "start", time.monotonic()
+        self._limited, self._fatal = True, False
         self._done = threading.Event()
         self._thread = None
         if seconds > 0:
@@ -126,12 +128,21 @@ class Watchdog:
         """Notes that a new phase began; this is also the sign of life.
 
         limited: False where a phase may rightly take any time (preparing text, writing to disk).
-        fatal: False where one that takes long is said, but several hosts go on (compiling).
+        fatal: False where one that takes long is said, but nobody ends (compiling).
         """
-        self.last, self._since, self._fatal = name, time.monotonic(), fatal
-        if not limited:
-            self._since = math.inf
+        self.last, self._limited, self._fatal = name, limited, fatal
+        self._since = time.monotonic() if limited else math.inf
         self._hosts.phase(name)
+
+    @contextlib.contextmanager
+    def during(self, name: str, limited: bool = True, fatal: bool = True) -> Iterator[None]:
+        """A phase inside another, which then begins anew."""
+        outer = self.last, self._limited, self._fatal
+        self.phase(name, limited, fatal)
+        try:
+            yield
+        finally:
+            self.phase(*outer)
 
     def watched(self, name: str, items: Iterable) -> Iterator:
         """Yields the items, each of them a sign of life of the phase."""

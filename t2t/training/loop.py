@@ -63,7 +63,14 @@ def train(
         programs = program_builder.build(run)
         _describe(run, programs, workdir, cache, hosts, say)
         eager = debug_step(run, programs) if debug else None
-        steps = opened.enter_context(CompiledSteps(run, programs, eager))
+        steps = opened.enter_context(
+            CompiledSteps(
+                run,
+                programs,
+                eager,
+                lambda: watchdog.during(f"{watchdog.last}: compiling", fatal=False),
+            )
+        )
 
         # -------------------------------------------------------------- inputs: prepared or opened
         watchdog.phase("opening inputs", limited=False)
@@ -185,7 +192,8 @@ def train(
             enough = wait_for_better(step, scores)
             leaving = bool(stop) or enough
             if checkpoints.due(step) or step == last or leaving:
-                watchdog.phase(f"saving step {step}")
+                metrics.read()  # a step that hangs does so here; storage may take its time
+                watchdog.phase(f"saving step {step}", fatal=False)
                 # No checkpoint stands for a step whose row is not written.
                 with metrics.pause(), goodput.during("saving"):
                     writer.flush()

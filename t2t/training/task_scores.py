@@ -53,7 +53,8 @@ def task_judge(
         for task in tasks:
             if stop or judged(task.task.name):
                 continue
-            watchdog.phase(f"judging {task.name} after step {step}")
+            # Its decoder compiles with the first answers.
+            watchdog.phase(f"judging {task.name} after step {step}", fatal=False)
             yield from evaluate_tasks(
                 [task],
                 decoder,

@@ -57,3 +57,17 @@ def test_of_several_hosts_a_step_that_takes_too_long_ends_all_and_compiling_does
         time.sleep(0.5)
     assert hosts.phases == ["compiling", "step 7"]
     assert hosts.ended and set(hosts.ended) == {("step 7", 0.2)}
+
+
+def test_what_compiles_in_the_middle_of_a_step_is_no_hang():
+    hosts = _Told()
+    with open(os.devnull, "w") as log, Watchdog(0.2, log, hosts) as dog:
+        dog.phase("step 7")
+        with dog.during("step 7: compiling", fatal=False):
+            time.sleep(0.5)
+        assert hosts.ended == []
+        with dog.during("any", limited=False):
+            time.sleep(0.3)
+        assert hosts.ended == [] and dog.last == "step 7"
+        time.sleep(0.5)
+    assert hosts.ended and set(hosts.ended) == {("step 7", 0.2)}
