@@ -1,5 +1,6 @@
 """`t2t train`: from a configuration to the last checkpoint; the same command resumes."""
 
+import contextlib
 import os
 import re
 import sys
@@ -89,6 +90,16 @@ def _train(run, workdir: str, hosts, debug: bool) -> None:
         hosts.agree("configuration", _facts(run, workdir))
         hosts.check_shared(workdir)
     runs.check_devices(run, devices)
+    from t2t.training import run_lock
+
+    with run_lock.held(workdir) if hosts.writes else contextlib.nullcontext():
+        stopped = _to_the_end(run, workdir, hosts, debug)
+    tell_outcome("stopped" if stopped else "done", stopped or "")
+
+
+def _to_the_end(run, workdir: str, hosts, debug: bool) -> str | None:
+    """Trains in a directory that is this run's; returns what stopped it before its end, if anything."""
+    from t2t import run as runs
     from t2t.monitoring.report.write import report_at_the_end
     from t2t.training.loop import train
 
@@ -113,7 +124,7 @@ def _train(run, workdir: str, hosts, debug: bool) -> None:
             ) from error
         raise
     report_at_the_end(workdir)
-    tell_outcome("stopped" if stopped else "done", stopped or "")
+    return stopped
 
 
 def _facts(run, workdir: str) -> dict[str, str]:
