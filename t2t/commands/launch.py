@@ -17,14 +17,20 @@ def add_arguments(parser) -> None:
 
 def execute(options, overrides) -> None:
     from t2t.launch.job import chips, read_job
+    from t2t.launch.job_command import check_command
     from t2t.launch.submission import submission
 
     job = read_job(options.job)
+    try:
+        unchecked = check_command(job)
+    except UserError as error:
+        raise UserError(f"{options.job}: {error}") from None
     what = submission(job)
     count = chips(job.where)
     notes = [f"stop it: {what.stop}"]
     if what.logs:
         notes.append(f"its log: {what.logs}")
+    notes += [f"not checked: {line}" for line in unchecked]
     if count:
         price = job.chip_hour * count
         cost = f", {price:,.2f} {job.currency} an hour" if price else ""

@@ -10,6 +10,8 @@ from t2t.errors import UserError
 from t2t.planning import topology
 
 _ENVIRONMENT = re.compile(r"[A-Za-z_]\w*=.*")
+_NO_LINE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\u0085\u2028\u2029]")
+SAVE_SECONDS = 180  # before the end of a SLURM job's time it is asked to save
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?")  # a name of every system's
 
 
@@ -105,8 +107,17 @@ class Slurm:
         _check_counts(self, ("nodes", "gpus_per_node"), where)
         if self.cpus_per_node < 0:
             raise UserError(f"{where}.cpus_per_node: must not be negative")
-        if not re.fullmatch(r"(\d+-)?\d+(:\d\d){0,2}", self.time):
+        seconds = _seconds(self.time)
+        if seconds is None:
             raise UserError(f"{where}.time: write it as HH:MM:SS or D-HH:MM:SS, not {self.time!r}")
+        if seconds <= SAVE_SECONDS:
+            raise UserError(
+                f"{where}.time: {self.time!r} is {seconds} s; it must be over {SAVE_SECONDS} s, which "
+                "the run has to save before its end"
+            )
+        for name in ("partition", "account"):
+            if re.search(r"\s", getattr(self, name)):
+                raise UserError(f"{where}.{name}: {getattr(self, name)!r} has a space in it")
 
 
 Where = Local | TpuVm | Gke | Kubernetes | Slurm
@@ -133,6 +144,7 @@ class Job:
     def check(self) -> None:
         from t2t.launch.supervisor import workdir_of
 
+        self._check_lines()
         if not _NAME.fullmatch(self.name):
             raise UserError(
                 f"job.name: {self.name!r} is no name everywhere; take lower-case letters, digits "
@@ -140,7 +152,7 @@ class Job:
             )
         workdir = workdir_of(self.command)
         for i, text in enumerate(self.environment):
-            if not _ENVIRONMENT.fullmatch(text) or "\n" in text:
+            if not _ENVIRONMENT.fullmatch(text):
                 raise UserError(f"job.environment[{i}]: write it as NAME=VALUE, not {text!r}")
         for name, least in (("restarts", 0), ("start_timeout", 1), ("chip_hour", 0)):
             if getattr(self, name) < least:
@@ -151,6 +163,15 @@ class Job:
                 f"job.command: --workdir={workdir} is on each host's own disk; give one in a bucket "
                 "(gs://BUCKET/PATH), which all hosts see and which outlives them"
             )
+
+    def _check_lines(self) -> None:
+        """Every text becomes a part of one line of a script or a manifest."""
+        found = {f"job.where.{key}": value for key, value in vars(self.where).items()}
+        for name in ("command", "environment"):
+            found |= {f"job.{name}[{i}]": text for i, text in enumerate(getattr(self, name))}
+        for name, value in found.items():
+            if isinstance(value, str) and _NO_LINE.search(value):
+                raise UserError(f"{name}: {value!r} is more than one line of text")
 
     @property
     def supervised(self) -> list[str]:
@@ -222,6 +243,21 @@ def _check_tpu(given: TpuVm | Gke, where: str) -> None:
         raise UserError(f"{where}.slices: must be at least 1, got {given.slices}")
     if given.spot and given.reservation:
         raise UserError(f"{where}.spot: what is reserved is not spot; give one of the two")
+
+
+def _seconds(time: str) -> int | None:
+    """Reads a time as sbatch does (M, M:SS, H:MM:SS, D-H, D-H:MM, D-H:MM:SS); None where it is none."""
+    days, dash, clock = time.rpartition("-")
+    if not re.fullmatch(r"\d+(:[0-5]\d){0,2}", clock) or (dash and not days.isdecimal()):
+        return None
+    parts = [int(part) for part in clock.split(":")]
+    if dash:
+        hours, minutes, seconds = (*parts, 0, 0)[:3]
+        if hours >= 24:
+            return None
+    else:
+        hours, minutes, seconds = (0, *parts, 0) if len(parts) == 1 else (0, *parts)[-3:]
+    return ((int(days or 0) * 24 + hours) * 60 + minutes) * 60 + seconds
 
 
 def _check_counts(where, names: tuple[str, ...], prefix: str) -> None:

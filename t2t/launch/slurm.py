@@ -3,9 +3,7 @@
 import shlex
 
 from t2t.errors import Interrupted
-from t2t.launch.job import Job
-
-_SAVE_SECONDS = 180  # before the end of the job's time
+from t2t.launch.job import SAVE_SECONDS, Job
 
 
 def script(job: Job) -> str:
@@ -22,7 +20,7 @@ def script(job: Job) -> str:
         "account": where.account,
         "output": f"{job.name}-%j.log",
         "open-mode": "append",
-        "signal": f"TERM@{_SAVE_SECONDS}",
+        "signal": f"TERM@{SAVE_SECONDS}",
     }
     lines = ["#!/bin/bash"]
     lines += [f"#SBATCH --{key}={value}" for key, value in options.items() if value]

@@ -41,6 +41,8 @@ def test_every_job_that_is_shipped_is_sound(capsys):
         assert "# stop it: " in said
 
 
+SLURM = "name = 'a'\ncommand = ['train', '--workdir=r']\n[where]\nclass = 'Slurm'\nnodes = 1\n"
+
 # Where all hosts of each kind of job find files.
 SHARED = {
     jobs.TpuVm: "gs://BUCKET/",
@@ -89,7 +91,8 @@ def test_the_log_is_that_of_one_pod_however_many_there_are():
 def test_dry_run_prints_exactly_what_is_submitted(tmp_path, pretend, capsys):
     file = tmp_path / "job.toml"
     file.write_text(
-        'name = "a"\nchip_hour = 1.25\ncommand = ["train", "--workdir=gs://b/r"]\n'
+        'name = "a"\nchip_hour = 1.25\n'
+        'command = ["train", "--config=quickstart", "--workdir=gs://b/r"]\n'
         '[where]\nclass = "Gke"\ntopology = "v5e:4x4"\nimage = "i"\n'
     )
     calls = pretend("kubectl", f"cat > {tmp_path / 'given'}")
@@ -116,7 +119,8 @@ def test_what_was_started_is_waited_for_when_it_is_asked_to_stop(number, tmp_pat
     """As a local run, which saves first: it takes a second, and ends with 75."""
     file = tmp_path / "job.toml"
     file.write_text(
-        'name = "a"\ncommand = ["train", "--workdir=/r"]\n[where]\nclass = "Slurm"\nnodes = 1\n'
+        'name = "a"\ncommand = ["train", "--config=quickstart", "--workdir=/r"]\n'
+        '[where]\nclass = "Slurm"\nnodes = 1\n'
     )
     there = tmp_path / "there"
     pretend(
@@ -146,7 +150,8 @@ def test_what_was_started_is_waited_for_when_it_is_asked_to_stop(number, tmp_pat
 def test_a_launcher_that_is_not_there_is_said(tmp_path, pretend, capsys):
     file = tmp_path / "job.toml"
     file.write_text(
-        'name = "a"\ncommand = ["train", "--workdir=/r"]\n[where]\nclass = "Slurm"\nnodes = 1\n'
+        'name = "a"\ncommand = ["train", "--config=quickstart", "--workdir=/r"]\n'
+        '[where]\nclass = "Slurm"\nnodes = 1\n'
     )
     assert main(["launch", str(file)]) == 2
     assert "sbatch: is not installed on this machine" in capsys.readouterr().err
@@ -180,6 +185,20 @@ def test_a_launcher_that_is_not_there_is_said(tmp_path, pretend, capsys):
             "time = 'soon'",
             "job.where.time: write it as HH:MM:SS",
         ),
+        (SLURM + "time = '99:99:99'", "job.where.time: write it as HH:MM:SS or D-HH:MM:SS, not"),
+        (SLURM + "time = '1-24'", "job.where.time: write it as HH:MM:SS or D-HH:MM:SS, not"),
+        (SLURM + "time = '0:03:00'", "job.where.time: '0:03:00' is 180 s; it must be over 180 s"),
+        (SLURM + "time = '2:59'", "job.where.time: '2:59' is 179 s; it must be over 180 s"),
+        (
+            SLURM + 'partition = "gpu\\n#SBATCH --qos=all"',
+            "job.where.partition: 'gpu\\n#SBATCH --qos=all' is more than one line",
+        ),
+        (SLURM + 'setup = """a\nb"""', "job.where.setup: 'a\\nb' is more than one line"),
+        (SLURM + "account = 'a b'", "job.where.account: 'a b' has a space in it"),
+        (
+            "name = 'a'\ncommand = ['train', \"--workdir=r\\n\"]\n[where]\nclass = 'Local'",
+            "job.command[1]: '--workdir=r\\n' is more than one line",
+        ),
         (
             "name = 'a'\ncommand = ['train', '--workdir=r']\n[where]\nclass = 'Gke'\nimage = 'i'\n"
             "topology = 'v5e:3x3'",
@@ -202,3 +221,66 @@ def test_a_wrong_job_is_refused_in_one_line(text, said, tmp_path):
     file.write_text(text)
     with pytest.raises(UserError, match=re.escape(said)):
         jobs.read_job(str(file))
+
+
+@pytest.mark.parametrize(
+    "time", ["90", "24:00:00", "99:59:59", "3:01", "2-0", "1-23:59", "7-00:00:00"]
+)
+def test_times_that_slurm_takes_are_taken(time):
+    jobs.Slurm(1, time=time).check("job.where")
+
+
+def launched(tmp_path, capsys, where: str, *command: str) -> tuple[int, str]:
+    """Returns (the exit code, what was printed) of `t2t launch --dry-run`."""
+    file = tmp_path / "job.toml"
+    file.write_text(f"name = 'a'\ncommand = {['train', *command]}\n[where]\n{where}\n")
+    code = main(["launch", str(file), "--dry-run"])
+    return code, "".join(capsys.readouterr())
+
+
+CHIPS = "class = 'Gke'\ntopology = 'v5e:4x4'\nimage = 'i'"
+GPUS = "class = 'Slurm'\nnodes = 2"
+IN_BUCKET = "--workdir=gs://b/r"
+THREE = ["--config=quickstart", IN_BUCKET, "--config.data.batch_size=24"]
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["--config=quickstrt", IN_BUCKET], "neither a file nor a shipped recipe (did you mean"),
+        ([IN_BUCKET], "the following arguments are required: --config"),
+        (["--config=quickstart", IN_BUCKET, "--bogus=1"], "unknown option '--bogus=1'"),
+        (["--config=quickstart", IN_BUCKET, "--config.training.stps=5"], "config.training.stps"),
+        ([*THREE, "--config.mesh.fsdp=3"], "config.mesh.data: the other axes take 3 devices"),
+        ([*THREE, "--config.mesh.fsdp=3", "--config.mesh.data=1"], "fsdp=3 makes 3 devices, but"),
+        (
+            ["--config=quickstart", IN_BUCKET, "--config.data.batch_size=24"],
+            "16 does not divide 24",
+        ),
+        (["--config=quickstart", IN_BUCKET, "--help"], "--help only prints the options"),
+        (
+            ["--config=finetune:glue_rte", IN_BUCKET, "--start-timeout=0"],
+            "must be at least 1, got 0",
+        ),
+    ],
+)
+def test_a_command_that_cannot_run_is_not_submitted(command, said, tmp_path, capsys):
+    code, text = launched(tmp_path, capsys, CHIPS, *command)
+    assert code == 2 and text.count("\n") == 1
+    assert text.startswith(f"t2t: {tmp_path}/job.toml: job.command: ") and said in text
+
+
+def test_the_mesh_is_that_of_all_nodes_but_where_only_the_machine_knows(tmp_path, capsys):
+    command = ["--config=quickstart", "--workdir=/r", "--config.mesh.data=8"]
+    code, text = launched(tmp_path, capsys, GPUS, *command)
+    assert code == 2 and "makes 8 devices, but there are 16" in text
+    assert launched(tmp_path, capsys, "class = 'Local'", *command)[0] == 0
+
+
+@pytest.mark.parametrize(
+    "config", ["/cluster/recipe.py", "finetune:glue_rte:gs://bucket/base", "finetune:/there/t.toml"]
+)
+def test_what_lies_on_the_cluster_alone_is_left_to_it_and_that_is_said(config, tmp_path, capsys):
+    code, text = launched(tmp_path, capsys, CHIPS, f"--config={config}", IN_BUCKET)
+    assert code == 0
+    assert re.search(rf"# not checked: --config={re.escape(config)} .* only where it runs\n", text)
