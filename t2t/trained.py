@@ -18,22 +18,27 @@ from t2t.objectives.masking_config import MaskedLM
 from t2t.run import Run, check_vocabulary, load_saved
 
 
-def load_trained(path: str, begins: bool = False) -> Run:
+def load_trained(path: str, begins: bool = False, tokenizer: str = "") -> Run:
     """Returns the Run of a run's directory, or one made for a Hugging Face directory or T5X's.
 
-    begins: whether it is only to begin another training: it needs no head.
+    begins: whether it is only to begin another training: it needs no head. tokenizer: the vocabulary of
+    published weights that hold none (huggingface_tokenizer.named).
     Raises: UserError where it holds none of them, weights without a tokenizer, or without a head.
     """
     if os.path.exists(path):
+        from t2t.interop.huggingface_tokenizer import named
         from t2t.interop.opening import check_head, is_published, open_published
 
         if is_published(path):
             found = open_published(path)
             if not begins:
                 check_head(found)
-            vocabulary = None if found.tokenizer is None else load(found.tokenizer).vocabulary
-            return published_run(found.arch, found.tokenizer, vocabulary, path, found.labels)
+            theirs = named(tokenizer, found.family) if tokenizer else found.tokenizer
+            vocabulary = None if theirs is None else load(theirs).vocabulary
+            return published_run(found.arch, theirs, vocabulary, path, found.labels)
     run = load_saved(path)
+    if run is not None and tokenizer:
+        raise UserError(f"--tokenizer={tokenizer}: {path} is a run, which has its own vocabulary")
     if run is None:
         raise UserError(
             f"--workdir={path}: holds no run (no config.json) and no weights that t2t reads "
@@ -56,8 +61,8 @@ def published_run(
     """
     if tokenizer is None:
         raise UserError(
-            f"{path}: holds no tokenizer that t2t reads (spiece.model, tokenizer.json, or ByT5's); name one: "
-            "t2t convert --tokenizer=FILE.model"
+            f"{path}: holds no tokenizer that t2t reads (spiece.model, tokenizer.json, vocab.txt, "
+            "vocab.json, or ByT5's); name one by --tokenizer=FILE-OR-FOLDER"
         )
     run = recipes.get_config(_recipe(arch, tokenizer), Run)
     run = dataclasses.replace(run, model=arch, tokenizer=tokenizer)

@@ -7,7 +7,7 @@ import shutil
 import sys
 from typing import NamedTuple
 
-from t2t.commands.options import at_least
+from t2t.commands.options import TOKENIZER_HELP, at_least
 from t2t.errors import UserError
 
 _UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}
@@ -34,7 +34,7 @@ def add_arguments(parser) -> None:
     parser.add_argument(
         "--tokenizer",
         default="",
-        help="a SentencePiece model, or `bytes` (default: the one that FROM holds)",
+        help=f"{TOKENIZER_HELP} (default: the one that FROM holds)",
     )
     parser.add_argument(
         "--step", type=at_least(0), default=None, help="of a run (default: the newest)"
@@ -101,22 +101,25 @@ class _Source(NamedTuple):
 def _open(options) -> _Source:
     """Opens FROM. Raises: UserError, one line."""
     from t2t.data import tokenizers
-    from t2t.data.tokenizer_config import Bytes, SentencePiece
+    from t2t.interop import huggingface_tokenizer
     from t2t.interop.families import FAMILIES, family_of
     from t2t.interop.opening import check_family, check_head, is_published, open_published
 
     path = options.source.rstrip("/")
-    named = None
-    if options.tokenizer:
-        named = Bytes(125) if options.tokenizer == "bytes" else SentencePiece(options.tokenizer)
-        named = tokenizers.load(named)
+
+    def named(family: str):
+        if not options.tokenizer:
+            return None
+        return tokenizers.load(huggingface_tokenizer.named(options.tokenizer, family))
+
     if is_published(path) or not os.path.exists(os.path.join(path, "config.json")):
         found = open_published(path, options.family, options.step, options.allow_pickle)
         check_head(found)
-        if named is None and found.tokenizer is not None:
-            named = tokenizers.load(found.tokenizer)
+        tokenizer = named(found.family)
+        if tokenizer is None and found.tokenizer is not None:
+            tokenizer = tokenizers.load(found.tokenizer)
         family = found.family if found.family in FAMILIES else ""
-        return _Source(found.where, found.arch, found.leaves, named, family, None, found.labels)
+        return _Source(found.where, found.arch, found.leaves, tokenizer, family, None, found.labels)
     from t2t import run as runs
     from t2t.interop.fine_tuned import with_one_head
     from t2t.objectives.implementations import headed, labels_of
@@ -128,13 +131,13 @@ def _open(options) -> _Source:
     check_family(options.family, list(FAMILIES))
     run = runs.load_saved(path)
     step, leaves = stored_parameters(f"{path}/checkpoints", run.model, options.step)
-    named = named or open_tokenizer(run, _say, path)
+    tokenizer = named(options.family or family_of(run.model)) or open_tokenizer(run, _say, path)
     where, arch, family = f"{path}, step {step}", run.model, options.family
     head = headed(run.objective)
     if options.to == "huggingface" and head is not None:
         family = family or family_of(arch)  # which pre-training heads may be all that tells it
         arch, leaves = with_one_head(arch, leaves, head, _say)
-    return _Source(where, arch, leaves, named, family, run, labels_of(run.objective))
+    return _Source(where, arch, leaves, tokenizer, family, run, labels_of(run.objective))
 
 
 def _run_of(source: _Source, target: str):

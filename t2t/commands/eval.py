@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from t2t.commands.options import at_least
+from t2t.commands.options import TOKENIZER_HELP, at_least
 from t2t.errors import UserError
 
 _FOLLOW_SECONDS = 5.0
@@ -14,6 +14,11 @@ _FOLLOW_SECONDS = 5.0
 def add_arguments(parser) -> None:
     count, least = at_least(1), at_least(0)
     parser.add_argument("--workdir", required=True, help="a run's directory, or published weights")
+    parser.add_argument(
+        "--tokenizer",
+        default="",
+        help=f"of published weights without one, as T5X's: {TOKENIZER_HELP}",
+    )
     parser.add_argument(
         "--tasks",
         required=True,
@@ -66,7 +71,7 @@ def execute(options, _overrides) -> None:
     settings.check("eval")
     if options.submission:
         _check_submission(options, tasks)
-    run = load_trained(workdir)
+    run = load_trained(workdir, tokenizer=options.tokenizer)
     steps = _steps(options.steps, run, workdir)
     if options.submission and (len(steps) != 1 or options.follow):
         raise UserError("--submission: leaderboards take one checkpoint; name it by --steps")

@@ -12,7 +12,7 @@ import sys
 import time
 
 from t2t.commands.input_lines import FIELD, read_inputs
-from t2t.commands.options import at_least
+from t2t.commands.options import TOKENIZER_HELP, at_least
 from t2t.commands.prompt import prompt
 from t2t.errors import UserError, nearest
 
@@ -22,6 +22,11 @@ def add_arguments(parser) -> None:
     parser.add_argument("--workdir", required=True, help="a run's directory, or a Hugging Face one")
     parser.add_argument(
         "--step", type=at_least(0), default=None, help="checkpoint (default: the newest)"
+    )
+    parser.add_argument(
+        "--tokenizer",
+        default="",
+        help=f"of published weights without one, as T5X's: {TOKENIZER_HELP}",
     )
     parser.add_argument(
         "--input",
@@ -66,7 +71,7 @@ def execute(options, _overrides) -> None:
     config = _decoding(options)
     if options.output:
         check_place(options.output, "--output")
-    run = load_trained(options.workdir)
+    run = load_trained(options.workdir, tokenizer=options.tokenizer)
     from t2t.decoding.prompts import check_writes
 
     try:

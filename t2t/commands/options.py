@@ -2,6 +2,10 @@
 
 import argparse
 
+TOKENIZER_HELP = (
+    "a vocabulary's file (SentencePiece, tokenizer.json, vocab.txt, vocab.json beside merges.txt), a "
+    "folder that holds one, or `bytes`"
+)
 CONFIG_HELP = "a recipe: its name or its path, and :ARGUMENT where it takes one (t5_1_1:base)"
 
 

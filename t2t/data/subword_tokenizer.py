@@ -163,8 +163,8 @@ def _read(path: str, lowercase: bool | None) -> tuple[str, dict[str, str]]:
     settings: dict = {}
     for one in _SETTINGS:
         if one in beside:
-            settings |= _json(f"{where}{one}")
-    tokens = {key: _name(settings[key]) for key in _TOKENS if settings.get(key)}
+            settings |= _known(_json(f"{where}{one}"), f"{where}{one}")
+    tokens = {key: settings[key] for key in _TOKENS if key in settings}
     if name.endswith(".txt") and name != _MERGES:
         if lowercase is None:
             lowercase = settings.get("do_lower_case")
@@ -187,8 +187,25 @@ def _json(path: str) -> dict:
     return found
 
 
-def _name(token) -> str:
-    return str(token["content"] if isinstance(token, dict) else token)
+def _known(settings: dict, where: str) -> dict[str, str | bool]:
+    """Returns special tokens by their key, and `do_lower_case`, as far as a file of settings has them.
+
+    Raises: UserError naming a key whose value is none.
+    """
+    found: dict[str, str | bool] = {}
+    for key in _TOKENS:
+        token = settings.get(key)
+        name = token.get("content") if isinstance(token, dict) else token
+        if not isinstance(name, str | None) or (token is not None and name is None):
+            raise UserError(f"{where}: {key} is {token!r}, not a token")
+        if name:
+            found[key] = name
+    lowercase = settings.get("do_lower_case")
+    if lowercase is not None:
+        if not isinstance(lowercase, bool):
+            raise UserError(f"{where}: do_lower_case is {lowercase!r}, not true or false")
+        found["do_lower_case"] = lowercase
+    return found
 
 
 def _wordpiece(path: str, lowercase: bool | None) -> str:
@@ -220,7 +237,10 @@ def wordpiece(ids: dict[str, int], special: Sequence[str], lowercase: bool):
 
 def _byte_bpe(path: str, ids: dict, merges_path: str) -> str:
     """GPT-2's `vocab.json` and `merges.txt` as a tokenizer.json."""
-    lines = files.read_bytes(merges_path).decode().splitlines()
+    try:
+        lines = files.read_bytes(merges_path).decode().splitlines()
+    except UnicodeDecodeError:
+        raise UserError(f"{merges_path}: is not UTF-8 text, a merge a line") from None
     merges = [tuple(line.split(" ")) for line in lines if line and not line.startswith("#version")]
     names = ("<s>", "<pad>", "</s>", "<unk>", "<mask>", "<|endoftext|>")
     try:

@@ -145,6 +145,8 @@ def _load_model(path: str, extra_ids: int, named: Sequence[str]):
     import sentencepiece
 
     model = files.read_bytes(path)
+    if not model:
+        raise UserError(f"{path}: is empty, no SentencePiece model")
     if is_json(model):
         model = sentencepiece_model(model, path)
     try:

@@ -42,6 +42,8 @@ def sentencepiece_model(content: bytes, path: str) -> bytes:
         raise UserError(f"{path}: is no tokenizer.json, or a damaged one") from None
     while pieces and _SENTINEL.fullmatch(pieces[-1][0]):
         pieces.pop()
+    if len(pieces) < 3:
+        raise UserError(f"{path}: its vocabulary has no padding, end of sequence and unknown")
 
     def type_of(index: int, piece: str) -> int:
         if index == unknown:

@@ -3,6 +3,7 @@
 import json
 import os
 
+from t2t.data import files
 from t2t.data.subword_tokenizer import SubwordTokenizer
 from t2t.data.tokenizer_config import Bytes, SentencePiece, Subwords, Tokenizer
 from t2t.data.tokenizers import ByteTokenizer, SentencePieceTokenizer
@@ -21,28 +22,61 @@ def find(path: str, config: dict) -> Tokenizer | None:
     settings = _settings(path)
     kind = str(settings.get("tokenizer_class") or config.get("tokenizer_class") or "")
     theirs = kind or str(config.get("model_type", ""))
-    if theirs.lower().startswith(("xlnet", "albert")):
-        # Unigram vocabularies too, but with special tokens in an order of their own, found by name, and
-        # ALBERT's is of lower-cased text, which its spiece.model does not say.
+    if _by_name(theirs):
         model = os.path.join(path, _JSON)
         return Subwords(model) if os.path.isfile(model) else None
-    extra_ids = settings.get("extra_ids")
+    extra_ids = _extra_ids(settings, os.path.join(path, SETTINGS))
     for name in (MODEL, _JSON):
         model = os.path.join(path, name)
         if os.path.isfile(model) and (name == MODEL or _is_unigram(model)):
-            return SentencePiece(model, 100 if extra_ids is None else int(extra_ids))
+            return SentencePiece(model, 100 if extra_ids is None else extra_ids)
     if kind.startswith("ByT5"):
-        return Bytes(125 if extra_ids is None else int(extra_ids))
+        return Bytes(125 if extra_ids is None else extra_ids)
     for name in (_JSON, "vocab.txt", "merges.txt"):
         if os.path.isfile(os.path.join(path, name)):
             return Subwords(os.path.join(path, name))
     return None
 
 
+def named(path: str, family: str = "") -> Tokenizer:
+    """Returns the tokenizer that somebody names for a model of a family: a file, a folder, or `bytes`.
+
+    Raises: UserError where there is no such file, or the folder holds none that t2t reads.
+    """
+    if path == "bytes":
+        return Bytes(125)
+    if os.path.isdir(path):
+        found = find(path, {"model_type": family})
+        if found is None:
+            raise UserError(
+                f"{path}: holds no tokenizer that t2t reads ({MODEL}, {_JSON}, vocab.txt, vocab.json "
+                "with merges.txt)"
+            )
+        return found
+    subwords = path.endswith(".txt")
+    if path.endswith(".json"):
+        subwords = _by_name(family) or not _is_unigram(path)
+    return Subwords(path) if subwords else SentencePiece(path)
+
+
+def _by_name(kind: str) -> bool:
+    """Whether a Unigram vocabulary's special tokens are found by name, in an order of its own.
+
+    ALBERT's is of lower-cased text, which its spiece.model does not say.
+    """
+    return kind.lower().startswith(("xlnet", "albert"))
+
+
+def _extra_ids(settings: dict, where: str) -> int | None:
+    count = settings.get("extra_ids")
+    if count is not None and (type(count) is not int or count < 0):
+        raise UserError(f"{where}: extra_ids is {count!r}, not a number of sentinels")
+    return count
+
+
 def _is_unigram(path: str) -> bool:
     try:
-        with open(path, encoding="utf-8") as file:
-            return json.load(file)["model"]["type"] == "Unigram"
+        return json.loads(files.read_bytes(path))["model"]["type"] == "Unigram"
     except (ValueError, KeyError, TypeError):
         return False
 

@@ -26,3 +26,11 @@ def test_the_dockerfile_copies_what_is_there_and_installs_extras_that_exist():
     # What the build needs of the checkout is what is copied into the image.
     copied = " ".join(rest for step, rest in steps if step == "COPY")
     assert all(name in copied for name in (project["readme"], *project["license-files"], "configs"))
+
+
+def test_a_job_on_gpus_says_that_its_image_is_not_the_default_one():
+    """Nothing else tells: an image of the default extras begins on a GPU and computes on the CPU."""
+    job = (REPOSITORY / "launch" / "kubernetes.toml").read_text()
+    assert "--build-arg EXTRAS=cuda" in job and "h100" in job
+    readme = (REPOSITORY / "README.md").read_text()
+    assert "--build-arg EXTRAS=cuda" in readme

@@ -84,6 +84,11 @@ def _read_run(directory: str, name: str, examples: int) -> RunRecord:
             f"({', '.join(map(str, damaged[:10]))}{', …' if len(damaged) > 10 else ''})"
         )
     held = {"config.json", "predictions"} & set(present)
+    if held == {"config.json"} and not rows and _published(directory, present):
+        raise UserError(
+            f"{directory}: holds published weights, no run; `t2t eval --workdir={directory}` judges them, "
+            "and then there is something to draw"
+        )
     if not (rows or held):
         raise UserError(_no_run(directory, present))
     if not rows:
@@ -127,11 +132,22 @@ def _saved(directory: str, present: list[str], notes: list[str]) -> dict[str, An
     if "config.json" not in present:
         notes.append("config.json is missing: no configuration to show")
         return {}
+    if _published(directory, present):
+        notes.append("config.json is that of published weights: no configuration of a run to show")
+        return {}
     found = _json(_text(directory, "config.json", present))
     if not isinstance(found, dict) or not isinstance(found.get("config"), dict):
         notes.append("config.json is damaged: no configuration to show")
         return {}
     return found
+
+
+def _published(directory: str, present: list[str]) -> bool:
+    """Whether config.json is Hugging Face's; ours has the whole run under one key."""
+    found = _json(_text(directory, "config.json", present))
+    if not isinstance(found, dict) or "config" in found:
+        return False
+    return bool({"model_type", "architectures"} & set(found))
 
 
 def _json(text: str) -> Any:

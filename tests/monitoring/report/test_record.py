@@ -165,3 +165,20 @@ def test_a_run_in_an_object_store(s3, tmp_path):
     assert parsed(written).one("h1").text == "run step 1 of 100"
     with pytest.raises(UserError, match="s3://runs/nothing: is empty"):
         write_report(["s3://runs/nothing"], str(tmp_path / "x.html"))
+
+
+def test_published_weights_are_no_run_until_they_have_been_judged(tmp_path, capsys):
+    from t2t.cli import main
+
+    folder = tmp_path / "hf"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"model_type": "bert", "architectures": ["BertModel"]}')
+    assert main(["report", str(folder)]) == 2
+    line = capsys.readouterr().err
+    assert f"{folder}: holds published weights, no run" in line and line.count("\n") == 1
+    assert os.listdir(folder) == ["config.json"]
+    (folder / "predictions").mkdir()
+    run = read(str(folder))
+    assert (
+        "config.json is that of published weights: no configuration of a run to show" in run.notes
+    )
