@@ -22,6 +22,7 @@ import sys
 from benchmarks import book_spans, results
 from t2t import tiny_books
 
+# All but turing_nlg, whose tiny size is megatron_gpt's, and flan, which learns tasks.
 FAMILIES = ("t5_1_0", "t5_1_1", "mt5", "umt5", "byt5", "ul2", "lm_adapt")
 FAMILIES += ("switch", "t5gemma")
 FAMILIES += (

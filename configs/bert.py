@@ -10,8 +10,18 @@ current folder, which you supply; elsewhere they are named by
         '--config.data.evaluation[0].source.paths=DIR/*.jsonl.gz'
 
 Wikipedia and books, a document each, are what it was published with: 1,000,000 steps, the first
-900,000 on rows of 128 tokens (--config.objective.length=128). Adam has no bias correction, as in
-google-research/bert. Published, once fine-tuned (arXiv:1810.04805): SQuAD 1.1 F1 88.5, MNLI 84.6.
+900,000 on rows of 128 tokens. The command above has all of them on rows of 512, since rows of another
+length are other samples, which a run does not change to. As published it is two runs, the second begun
+with the parameters of the first and other rows (another seed), on the rates where the first has left
+them, after a short warm-up (ours) for Adam's moments, which are new:
+
+    t2t train --config=bert:base --workdir=runs/bert_128 --config.objective.length=128 \
+        --config.training.steps=900000 --config.schedule.final=1e-5
+    t2t train --config=bert:base --workdir=runs/bert_512 '--config.initial=FromRun("runs/bert_128")' \
+        --config.tokenizer=RunTokenizer --config.training.steps=100000 --config.training.seed=1 \
+        --config.schedule.peak=1e-5 --config.schedule.warmup_steps=1000
+
+Adam has no bias correction, as in google-research/bert. Published, once fine-tuned (arXiv:1810.04805): SQuAD 1.1 F1 88.5, MNLI 84.6.
 
     t2t train --config=bert:tiny
 

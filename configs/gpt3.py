@@ -9,8 +9,13 @@ current folder, which you supply; elsewhere they are named by
         '--config.data.train.corpora[0].source.paths=DIR/*.jsonl.gz' \
         '--config.data.evaluation[0].source.paths=DIR/*.jsonl.gz'
 
-Rates, batches and warm-up are those of Brown et al. 2020, table 2.1 and appendix B (dense layers; the
-cosine ends with the run, theirs after 260 of the 300 billion tokens). Batches grow from 32 thousand
+Rates, batches, warm-up and a cosine that ends after 260 of the 300 billion tokens are those of Brown et
+al. 2020, table 2.1 and appendix B. All layers are dense here: theirs alternate with "locally banded sparse"
+ones, whose band is not published. One of so many tokens, in every other layer from the first on, is
+
+    t2t train --config=gpt3:small --config.model.window=256 --config.model.window_every=2
+
+Batches grow from 32 thousand
 tokens, linearly in the tokens read, here in 16 stages, over the first 4 billion (small) to 12 billion
 (175b; the sizes between are ours). A mesh whose rows do not divide the smallest batch, of 16, needs
 `'--config.data.batch_ramp=()'` and more steps. Published, the largest: LAMBADA 76.2 % zero-shot.
@@ -92,6 +97,11 @@ def get_config(arg: str = "small") -> Run:
         ),
         objective=CausalLM(LENGTH),
         optimizer=AdamW(b2=0.95, weight_decay=0.1),
-        schedule=Cosine(peak=peak, warmup_steps=steps_of(375e6, pieces, rows), final=peak / 10),
+        schedule=Cosine(
+            peak=peak,
+            warmup_steps=steps_of(375e6, pieces, rows),
+            final=peak / 10,
+            decay_steps=steps_of(260e9, pieces, rows),
+        ),
         training=Training(steps=steps_of(300e9, pieces, rows), z_loss=0.0),
     )

@@ -1,4 +1,4 @@
-"""Megatron-LM's GPT and Turing-NLG (causal, 512 rows of 1024, Adam), by size.
+"""Megatron-LM's GPT (causal, 512 rows of 1024, Adam), by size.
 
     t2t train --config=megatron_gpt:355m --config.mesh.fsdp=8
 
@@ -10,7 +10,7 @@ current folder, which you supply; elsewhere they are named by
         '--config.data.evaluation[0].source.paths=DIR/*.jsonl.gz'
 
 300,000 steps (Shoeybi et al. 2019, section 4.1). Published: WikiText-103 perplexity 19.31 (355m), 12.76
-(2.5b), 10.81 (8.3b); Turing-NLG 10.21, LAMBADA 67.98 %.
+(2.5b), 10.81 (8.3b).
 
     t2t train --config=megatron_gpt:tiny
 
@@ -32,7 +32,7 @@ from t2t.training.schedule_config import Cosine
 
 
 def get_config(arg: str = "355m") -> Run:
-    """arg: 355m, 2.5b, 8.3b, turing or tiny."""
+    """arg: 355m, 2.5b, 8.3b or tiny."""
     if arg == "tiny":
         model = megatron_gpt.architecture("355m", **SHAPE, decoder_layers=3, vocab_size=1024)
         return tiny_books(model, CausalLM(128), TrainedSubwords("byte_bpe", 1024), **PLAIN)

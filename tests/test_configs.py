@@ -17,6 +17,7 @@ from t2t.data.source_config import Task
 from t2t.models.families import switch
 from t2t.models.transformer import build
 from t2t.parallel.mesh_config import AXES
+from t2t.training.schedules import schedule
 from tests.models.test_parameter_counts import PUBLISHED
 
 FOLDER = recipes.config_folder()
@@ -42,6 +43,7 @@ BERTS_AND_GPTS = (
     "gpt2",
     "gpt3",
     "megatron_gpt",
+    "turing_nlg",
     "llama",
 )
 LAYOUTS = runpy.run_path(str(FOLDER / "t5_1_1_pods.py"))["LAYOUTS"]
@@ -73,10 +75,11 @@ PARAMETERS = {
     **{f"albert:{s}": None for s in ("base", "large", "xlarge", "xxlarge")},
     **{f"gpt2:{s}": None for s in ("small", "medium", "large", "xl")},
     **{f"gpt3:{s}": None for s in ("small", "medium", "large", "xl", "2.7b", "6.7b", "13b", "175b")},
-    **{f"megatron_gpt:{s}": None for s in ("355m", "2.5b", "8.3b", "turing")},
+    **{f"megatron_gpt:{s}": None for s in ("355m", "2.5b", "8.3b")},
     **{f"megatron_bert:{s}": None for s in ("345m", "1.3b", "3.9b")},
     **{f"electra:{s}": None for s in ("small", "base", "large")},
-    **{f"llama:{s}": None for s in ("7b", "13b", "65b")},
+    **{f"llama:{s}": None for s in ("7b", "13b", "65b", "3-8b")},
+    "turing_nlg:17b": None,
     **{f"switch:{s}": None for s in switch.SIZES},
     **{f"t5gemma:{s}": None for s in ("2b-2b", "9b-9b")},
     "distilbert:base": None,
@@ -188,3 +191,47 @@ def test_gpt3s_batches_grow_linearly_over_the_published_tokens(size):
     # Rates rise over 375 million tokens, which these batches read in so many steps.
     sizes = np.repeat(rows, lasting)[: run.schedule.warmup_steps]
     assert sizes.sum() * 2048 == pytest.approx(375e6, rel=1e-3)
+
+
+def documented(name: str) -> list[runs.Run]:
+    """The runs of a recipe's documented `t2t train` commands."""
+    found = [cli.parse(shlex.split(command)[1:]) for command in commands(name)]
+    return [runs.load(options.config, overrides) for _, options, overrides in found]
+
+
+def test_berts_two_phases_are_its_million_steps_at_the_rates_of_one_run():
+    whole, *_ = documented("bert")
+    (short,) = (run for run in documented("bert") if run.objective.length == 128)
+    (long,) = (run for run in documented("bert") if run.initial is not None)
+    assert long.initial.path == "runs/bert_128" and long.model == short.model == whole.model
+    assert long.objective == whole.objective and long.training.seed != short.training.seed
+    assert short.training.steps + long.training.steps == whole.training.steps
+    rates = [schedule(run.schedule, run.training.steps) for run in (whole, short, long)]
+    for step in (5_000, 100_000, 500_000, 899_999):
+        assert float(rates[1](step)) == pytest.approx(float(rates[0](step)), rel=0.02)
+    for step in (10_000, 50_000, 99_000):
+        assert float(rates[2](step)) == pytest.approx(float(rates[0](900_000 + step)), rel=0.02)
+
+
+def test_rates_end_where_they_were_published_to():
+    run = runs.load("gpt3:xl")
+    rate = schedule(run.schedule, run.training.steps)
+    left = round(40e9 / 2048 / run.data.batch_size)  # steps of the last 40 billion tokens
+    lowest = run.schedule.peak / 10
+    assert float(rate(run.training.steps - left)) == pytest.approx(lowest, rel=1e-4)
+    assert float(rate(run.training.steps - 2 * left)) > 1.05 * lowest
+    run = runs.load("turing_nlg:17b")
+    rate = schedule(run.schedule, run.training.steps)
+    assert float(rate(3200)) == pytest.approx(1.5e-4)
+    middle = (3200 + 500_000) // 2
+    assert float(rate(middle)) == pytest.approx(0.75e-4)
+    assert float(rate(300_000)) > 0.5e-4  # not down at its end
+
+
+def test_llama_3_is_not_trained_as_llama_1():
+    run = runs.load("llama:3-8b")
+    assert (run.objective.length, run.schedule.warmup_steps) == (8192, 8000)
+    tokens = run.training.steps * run.data.batch_size * run.objective.length
+    assert tokens == pytest.approx(15e12, rel=1e-3)
+    first = runs.load("llama:7b")
+    assert first.training.steps * first.data.batch_size * 2048 == pytest.approx(1e12, rel=0.05)

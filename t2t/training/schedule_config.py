@@ -22,6 +22,12 @@ def _check(cfg, where: str) -> None:
     share = getattr(cfg, "decay_share", 0.0)
     if not 0 <= share <= 1:
         raise UserError(f"{where}.decay_share: must be in [0, 1], got {share}")
+    decay = getattr(cfg, "decay_steps", 0)
+    if decay and decay <= cfg.warmup_steps:
+        raise UserError(
+            f"{where}.decay_steps: {decay} is not past warmup_steps ({cfg.warmup_steps}); 0 is the "
+            "run's last step"
+        )
     if cfg.final and not share and hasattr(cfg, "decay_share"):
         raise UserError(f"{where}.final: is reached only with a decay_share above 0, which is 0")
 
@@ -81,13 +87,16 @@ class Linear:
 class Cosine:
     """From the peak at the end of the warm-up along half a cosine to `final` at the last step.
 
-    nanoT5: peak 2e-2, warmup_steps 10,000, warmup_from 0.5, final 1e-5.
+    nanoT5: peak 2e-2, warmup_steps 10,000, warmup_from 0.5, final 1e-5. decay_steps: the step of `final`
+    where that is another than the last: before it (GPT-3; from there on the rate stays) or after it
+    (Turing-NLG, which ends on the way down). 0: the last.
     """
 
     peak: float = 1e-3
     warmup_steps: int = 1000
     warmup_from: float = 0.0
     final: float = 0.0
+    decay_steps: int = 0
 
     def check(self, where: str) -> None:
         _check(self, where)

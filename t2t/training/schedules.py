@@ -17,12 +17,13 @@ def schedule(cfg: Schedule, total_steps: int) -> Callable[[jax.Array | int], jax
     """
     warmup = cfg.warmup_steps
     share = getattr(cfg, "decay_share", 0.0)
+    bottom = getattr(cfg, "decay_steps", 0) or total_steps
 
     def main(step):
         if isinstance(cfg, InverseSquareRoot):
             return cfg.peak * jnp.sqrt(warmup / jnp.maximum(step, warmup))
         if isinstance(cfg, Linear | Cosine):
-            done = jnp.clip((step - warmup) / max(total_steps - warmup, 1), 0.0, 1.0)
+            done = jnp.clip((step - warmup) / max(bottom - warmup, 1), 0.0, 1.0)
             left = 0.5 * (1 + jnp.cos(jnp.pi * done)) if isinstance(cfg, Cosine) else 1 - done
             return cfg.final + (cfg.peak - cfg.final) * left
         return jnp.full_like(step, cfg.peak)

@@ -19,6 +19,7 @@ from t2t.models.families import (
     roberta,
     switch,
     t5gemma,
+    turing_nlg,
     xlnet,
 )
 from t2t.models.transformer import build
@@ -38,7 +39,7 @@ CASES = [
     (megatron_gpt.architecture, "355m", 51200, 355_788_800, ()),
     (megatron_gpt.architecture, "2.5b", 51200, 2_490_408_960, ()),
     (megatron_gpt.architecture, "8.3b", 51200, 8_317_040_640, ()),
-    (megatron_gpt.architecture, "turing", 51200, 17_180_859_136, ()),
+    (turing_nlg.architecture, "17b", 51200, 17_180_859_136, ()),
     (llama.architecture, "7b", 32000, 6_738_415_616, ()),
     (llama.architecture, "13b", 32000, 13_015_864_320, ()),
     (llama.architecture, "65b", 32000, 65_285_660_672, ()),

@@ -56,6 +56,13 @@ from t2t.training.schedules import schedule
             {0: 0.01, 5_000: 0.015, 10_000: 0.02, 37_768: (0.02 + 1e-5) / 2, 65_536: 1e-5},
         ),
         (Cosine(peak=1.0, warmup_steps=0), 60, {0: 1.0, 20: 0.75, 30: 0.5, 40: 0.25, 60: 0.0}),
+        # Down before the run's end, where it stays, or after it.
+        (
+            Cosine(peak=1.0, warmup_steps=0, final=0.1, decay_steps=60),
+            90,
+            {0: 1.0, 30: 0.55, 60: 0.1, 75: 0.1, 90: 0.1},
+        ),
+        (Cosine(peak=1.0, warmup_steps=0, decay_steps=60), 40, {20: 0.75, 40: 0.25}),
     ],
 )
 def test_values(cfg, total, values):
@@ -74,6 +81,7 @@ def test_values(cfg, total, values):
         (InverseSquareRoot(warmup_steps=0), "warmup_steps"),
         (Linear(warmup_steps=-1), "warmup_steps"),
         (Cosine(final=1.0), "final"),
+        (Cosine(decay_steps=1000), "decay_steps"),
         (Constant(decay_share=1.5), "decay_share"),
         (Constant(final=1e-4), "final"),
         (Linear(warmup_from=2.0), "warmup_from"),

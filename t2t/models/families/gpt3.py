@@ -1,5 +1,9 @@
-"""GPT-3's dense shapes (Brown et al. 2020, table 2.1). Its banded sparse layers are not here, nor are
-its weights public."""
+"""GPT-3's shapes (Brown et al. 2020, table 2.1), dense in all layers.
+
+Every other layer of theirs is "locally banded sparse", of a band that is not published: `window` and
+`window_every` (t2t.models.architecture) make such layers, and no size sets them. Its weights are not
+public.
+"""
 
 from t2t.models.architecture import Architecture
 from t2t.models.families import gpt2

@@ -1,4 +1,4 @@
-"""Megatron-LM's GPT (Shoeybi et al. 2019) and Turing-NLG (Microsoft 2020): GPT-2 with other sizes."""
+"""Megatron-LM's GPT (Shoeybi et al. 2019): GPT-2 with other sizes."""
 
 from t2t.models.architecture import Architecture
 from t2t.models.families import gpt2
@@ -7,12 +7,11 @@ from t2t.models.families.t5 import size_of
 
 __all__ = ["SIZES", "architecture", "huggingface_weights"]
 
-# size -> (layers, d_model, heads); the last is Turing-NLG, whose vocabulary is assumed the same
+# size -> (layers, d_model, heads)
 SIZES = {
     "355m": (24, 1024, 16),
     "2.5b": (54, 1920, 20),
     "8.3b": (72, 3072, 24),
-    "turing": (78, 4256, 28),
 }
 
 
