@@ -94,8 +94,8 @@ def _show(options, report, text: list[str]) -> None:
 
 
 def _name(run) -> str:
-    mesh = " ".join(f"{axis}={size}" for axis, size in _mesh(run).items() if size > 1)
-    return f"{mesh} remat={run.model.remat} batch={run.data.batch_size}"
+    parts = [f"{axis}={size}" for axis, size in _mesh(run).items() if size > 1]
+    return " ".join([*parts, f"remat={run.model.remat}", f"batch={run.data.batch_size}"])
 
 
 def _overrides(run) -> str:

@@ -19,8 +19,9 @@ from t2t.data.augmentation_config import Augmentation
 from t2t.data.config import Data
 from t2t.data.corpus_rows import CorpusRows
 from t2t.data.cutting import rows_of
-from t2t.data.marker_places import MarkerPlaces, around, marker_places
-from t2t.data.order import Pieces, below, random_bits, sample_range
+from t2t.data.marker_places import MarkerPlaces, marker_places
+from t2t.data.order import Pieces, random_bits, sample_range
+from t2t.data.other_texts import around_markers, behind, other_documents
 from t2t.errors import UserError
 from t2t.objectives.config import Objective
 from t2t.objectives.discourse import Marked
@@ -125,19 +126,24 @@ class Samples:
         corpus, epoch = (np.repeat(a, examples.in_row) for a in (examples.corpus, examples.epoch))
         place = examples.starts + (corpus << CORPUS_BIT)
         number = luck(self.objective, examples.number, place, epoch)
-        blocks, more = {"own": (examples.starts, examples.lengths)}, {}
+        own = examples.starts, examples.lengths
+        blocks, more = {"own": own}, {}
         implemented = implementation(self.objective)
         if self.objective.takes_other_text:
-            blocks["other"] = self._other_documents(corpus, examples, number)
+            bits = random_bits(self.seed, f"{self.purpose}/other", number, 2)
+            blocks["other"] = other_documents(self.stores, self.documents, corpus, own, bits)
         if self.objective.has_stages:
-            *blocks["behind"], begins = self._behind(corpus, examples)
+            *blocks["behind"], begins = behind(self.stores, corpus, own)
             # Held-out text is always of the last stage.
             drawn = np.repeat(samples, examples.in_row)
             more["sample"] = drawn if self.batches is None else np.full_like(drawn, 1 << 62)
         if self.objective.takes_markers:
             bits = random_bits(self.seed, self.purpose, number, 1)[:, 0]
             asked = implemented.asks_marker(self.objective, more["sample"], bits)
-            begin, *lengths = self._around_markers(corpus, examples, number, asked)
+            bits = random_bits(self.seed, f"{self.purpose}/marker", number, 1)[:, 0]
+            begin, *lengths = around_markers(
+                self.stores, self.markers, corpus, examples.lengths, bits, asked
+            )
             blocks["marked"] = begin, sum(lengths[:3])
         tokens, starts = self._read(
             np.tile(corpus, len(blocks)),
@@ -171,62 +177,6 @@ class Samples:
             of = np.flatnonzero(corpus == c)
             backward[of] = self.corpora[c].backward(number[of] & ((1 << CORPUS_BIT) - 1))
         return backward
-
-    def _other_documents(
-        self, corpus: np.ndarray, examples: Examples, number: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Draws for each example as many tokens of another document, all documents alike likely.
-
-        Returns (places in the store, lengths), [E] each; a short document gives fewer.
-        """
-        bits = random_bits(self.seed, f"{self.purpose}/other", number, 2)
-        places, sizes = np.zeros_like(examples.starts), np.zeros_like(examples.lengths)
-        for c in np.unique(corpus).tolist():
-            of = np.flatnonzero(corpus == c)
-            first, last = self.documents[c]
-            offsets = np.asarray(self.stores[c].offsets)
-            own = np.searchsorted(offsets, examples.starts[of], side="right") - 1
-            other = first + below(bits[of, 0], last - first - 1)
-            other += other >= own
-            begin, end = offsets[other], offsets[other + 1]
-            spare = np.maximum(end - begin - examples.lengths[of], 0)
-            places[of] = begin + below(bits[of, 1], spare + 1)
-            sizes[of] = np.minimum(examples.lengths[of], end - places[of])
-        return places, sizes
-
-    def _behind(
-        self, corpus: np.ndarray, examples: Examples
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """As many tokens as an example has, from its end on, as far as its last token's document goes.
-
-        Returns (places in the store, lengths, where in the example that document begins), [E] each.
-        """
-        places = examples.starts + examples.lengths
-        sizes, begins = np.zeros_like(places), np.zeros_like(places)
-        for c in np.unique(corpus).tolist():
-            of = np.flatnonzero(corpus == c)
-            offsets = np.asarray(self.stores[c].offsets)
-            own = np.searchsorted(offsets, places[of] - 1, side="right") - 1
-            sizes[of] = np.minimum(examples.lengths[of], offsets[own + 1] - places[of])
-            begins[of] = np.maximum(offsets[own] - examples.starts[of], 0)
-        return places, sizes, begins
-
-    def _around_markers(
-        self, corpus: np.ndarray, examples: Examples, number: np.ndarray, asked: np.ndarray
-    ) -> tuple[np.ndarray, ...]:
-        """Draws a place of its corpus with a discourse marker for each example that is asked (bool [E]).
-
-        Returns (where the text begins in the store, tokens before the marker, of it and behind it, which
-        one it is), [E] each; nothing, of marker -1, for the others.
-        """
-        bits = random_bits(self.seed, f"{self.purpose}/marker", number, 1)[:, 0]
-        found = np.zeros((5, len(number)), np.int64)
-        found[4] = -1
-        for c in np.unique(corpus[asked]).tolist():
-            of = np.flatnonzero(asked & (corpus == c))
-            offsets = np.asarray(self.stores[c].offsets)
-            found[:, of] = around(self.markers[c], offsets, bits[of], examples.lengths[of])
-        return tuple(found)
 
     def _pairs_batch(self, examples: Examples) -> dict:
         corpus = np.repeat(examples.corpus, examples.in_row)
