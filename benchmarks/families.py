@@ -8,6 +8,12 @@ finished there is not trained again. The losses are of the held-out book, in nat
 before the first step and after the last. Beside them stands what the best predictor that cannot see
 its input would have on those very targets (the unigram distribution in hindsight, sentinels free; of
 masked text it sees what stands at the place itself): every family must end under it. FLOPs are matrix products of one step (t2t/monitoring/flops.py).
+
+Some families promise more, which the last column shows and the exit code tells too: ELECTRA tells replaced
+tokens, Switch's experts are asked for by not much more than their share of the tokens, DistilBERT predicts
+more as its teacher does than the same student trained alone, and XLNet's loss is lower with a memory than
+without. Those two are trained once more for as many steps, as `FAMILY_control`; `--no-controls` leaves
+that out.
 """
 
 import argparse
@@ -41,12 +47,36 @@ FAMILIES += (
     "llama",
 )
 HELD_OUT = "books_held_out"
-HEAD = ("family", "parameters", "blind", "before", "after", "tokens/s", "GFLOP/step")
+HEAD = ("family", "parameters", "blind", "before", "after", "tokens/s", "GFLOP/step", "beside")
+
+
+@dataclasses.dataclass(frozen=True)
+class Control:
+    """The same run without what a family is for. metric: of the held-out book, to be higher in it."""
+
+    without: str
+    overrides: tuple[str, ...]
+    metric: str
+
+
+CONTROLS = {
+    "distilbert": Control(
+        "teacher",
+        ("--config.teacher.divergence_weight=0", "--config.teacher.cosine_weight=0"),
+        "teacher_divergence",
+    ),
+    "xlnet": Control("memory", ("--config.objective.memory=0",), "loss"),
+}
+# Of an expert's equal share of a layer's tokens: without the balance loss one is soon asked for by all.
+FULLEST = 2.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Figures:
-    """What a family's run gave. losses: of the held-out book, by step; last: all means of the last."""
+    """What a family's run gave. losses: of the held-out book, by step; last: all means of the last.
+
+    experts: how many there are, or 0; control: the last value of its control's metric, None: not run.
+    """
 
     family: str
     parameters: int
@@ -55,6 +85,8 @@ class Figures:
     tokens_per_second: float
     step_flops: int
     last: dict[str, float]
+    experts: int = 0
+    control: float | None = None
 
     def fails(self) -> str:
         """What it should have learnt and has not, or nothing."""
@@ -64,6 +96,28 @@ class Figures:
             self.last["replaced_accuracy"] <= self.last["original_share"]
         ):
             return "tells replaced tokens no better than who says that there are none"
+        if self.experts and self.last["fullest_expert"] > FULLEST / self.experts:
+            return f"has an expert that is asked for by over {FULLEST:g} times its share of tokens"
+        if self.control is not None:
+            control = CONTROLS[self.family]
+            if self.last[control.metric] >= self.control:
+                return f"has no lower {control.metric} than without its {control.without}"
+        return ""
+
+    def beside(self) -> str:
+        """What it has learnt besides predicting, in words."""
+        if "original_share" in self.last:
+            told, none = self.last["replaced_accuracy"], self.last["original_share"]
+            return f"tells replaced tokens {told:.3f} (none replaced: {none:.3f})"
+        if self.experts:
+            fullest, share = self.last["fullest_expert"], 1 / self.experts
+            return f"fullest expert {fullest:.2f} of a layer's tokens (equal: {share:.2f})"
+        if self.family in CONTROLS:
+            control = CONTROLS[self.family]
+            alone = "not run" if self.control is None else f"{self.control:.3f}"
+            return (
+                f"{control.metric} {self.last[control.metric]:.3f} (no {control.without}: {alone})"
+            )
         return ""
 
     def cells(self) -> tuple[str, ...]:
@@ -76,10 +130,13 @@ class Figures:
             f"{losses[-1]:.3f}",
             f"{self.tokens_per_second:,.0f}",
             f"{self.step_flops / 1e9:.1f}",
+            self.beside(),
         )
 
 
-def train(family: str, folder: pathlib.Path, steps: int | None) -> None:
+def train(
+    family: str, folder: pathlib.Path, steps: int | None, overrides: tuple[str, ...] = ()
+) -> None:
     """Trains a family in its folder, or goes on with it. Raises: SystemExit where that fails."""
     command = [sys.executable, "-m", "t2t.cli", "train", f"--config={family}:tiny"]
     command += [f"--workdir={folder}"]
@@ -94,12 +151,33 @@ def train(family: str, folder: pathlib.Path, steps: int | None) -> None:
         book_spans.write(tiny_books.BOOKS, spans)
         command += [f"--config.data.train.corpora[0].source.paths={spans}"]
         command += [f"--config.data.evaluation[0].source.paths={spans}"]
+    command += overrides
     done = subprocess.run(command)
     if done.returncode:
         raise SystemExit(f"{family}: t2t train ended with exit code {done.returncode}")
 
 
-def figures(family: str, folder: pathlib.Path) -> Figures:
+def control_of(family: str, folder: pathlib.Path, steps: int | None) -> float | None:
+    """Trains a family's control beside its folder; returns what its metric ended with, None: it has none."""
+    if family not in CONTROLS:
+        return None
+    control = CONTROLS[family]
+    beside = folder.with_name(f"{family}_control")
+    train(family, beside, steps, control.overrides)
+    return held_out_rows(beside)[-1][control.metric]
+
+
+def rows_of(folder: pathlib.Path) -> list[dict]:
+    """Returns what a run has measured, in order."""
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def held_out_rows(folder: pathlib.Path) -> list[dict]:
+    """Returns what a run has measured on the held-out book, in order."""
+    return [row for row in rows_of(folder) if row["split"] == f"eval/{HELD_OUT}"]
+
+
+def figures(family: str, folder: pathlib.Path, control: float | None = None) -> Figures:
     """Reads what the run in `folder` wrote, and computes what needs no training."""
     import math
 
@@ -123,9 +201,8 @@ def figures(family: str, folder: pathlib.Path) -> Figures:
         np.array([*vocabulary.sentinels, vocabulary.eos_id]),
         vocabulary.mask_id if run.objective.shows_places else None,
     )
-    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    held_out = [row for row in rows if row["split"] == f"eval/{HELD_OUT}"]
-    speeds = [row["tokens_per_second"] for row in rows if row["split"] == "train"]
+    held_out = held_out_rows(folder)
+    speeds = [row["tokens_per_second"] for row in rows_of(folder) if row["split"] == "train"]
     lengths = implementation(run.posed).lengths(run.posed)
     return Figures(
         family,
@@ -135,6 +212,8 @@ def figures(family: str, folder: pathlib.Path) -> Figures:
         statistics.median(speeds),
         flops.run_flops(run, *lengths, rows=run.data.batch_size),
         held_out[-1],
+        run.model.experts,
+        control,
     )
 
 
@@ -167,6 +246,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--families", default=",".join(FAMILIES), help="a subset, by comma")
     parser.add_argument("--steps", type=int, help="instead of each recipe's own")
+    parser.add_argument(
+        "--controls",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="train DistilBERT without its teacher and XLNet without a memory too (default: yes)",
+    )
     parser.add_argument("--workdir", type=pathlib.Path, default=pathlib.Path("runs/families"))
     parser.add_argument(
         "--plot", type=pathlib.Path, default=pathlib.Path(__file__).with_suffix(".png")
@@ -181,8 +266,10 @@ def main() -> None:
         parser.error("the plot needs matplotlib; `make bench-environment` installs it")
     found = []
     for family in names:
-        train(family, options.workdir / family, options.steps)
-        found.append(figures(family, options.workdir / family))
+        folder = options.workdir / family
+        train(family, folder, options.steps)
+        control = control_of(family, folder, options.steps) if options.controls else None
+        found.append(figures(family, folder, control))
     rows = [one.cells() for one in found]
     results.show("held-out loss, nat a predicted token", rows, HEAD)
     results.append(
@@ -191,8 +278,8 @@ def main() -> None:
         results.versions("jax", "flax"),
         "; ".join(
             f"{family} {parameters} parameters: {before} → **{after}** (input-blind {blind}), "
-            f"{speed} tokens/s, {work} GFLOP/step"
-            for family, parameters, blind, before, after, speed, work in rows
+            f"{speed} tokens/s, {work} GFLOP/step" + (f", {beside}" if beside else "")
+            for family, parameters, blind, before, after, speed, work, beside in rows
         ),
         options.results,
     )
