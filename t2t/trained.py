@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import sys
 
 from t2t import recipes
 from t2t.data.config import Corpus, Data, Mixture
@@ -35,6 +36,12 @@ def load_trained(path: str, begins: bool = False, tokenizer: str = "") -> Run:
                 check_head(found)
             theirs = named(tokenizer, found.family) if tokenizer else found.tokenizer
             vocabulary = None if theirs is None else load(theirs).vocabulary
+            if not found.family:  # T5X's
+                print(
+                    f"{path}: its activation is taken to be {found.arch.activation}, which T5X's files do "
+                    "not say; another (UL2's): t2t convert --family=ul2",
+                    file=sys.stderr,
+                )
             return published_run(found.arch, theirs, vocabulary, path, found.labels)
     run = load_saved(path)
     if run is not None and tokenizer:

@@ -94,7 +94,8 @@ def test_a_t5x_checkpoint_writes_with_a_vocabulary_that_is_named(tmp_path, capsy
         assert main(["generate", *given, "--max-tokens=6", f"--output={target}"]) == 0
         outputs.append([json.loads(line) for line in target.read_text().splitlines()])
     assert len(outputs[0]) >= 2 and outputs[0] == outputs[1]
-    capsys.readouterr()
+    said = f"{tmp_path / 't5x'}: its activation is taken to be gelu_tanh"
+    assert capsys.readouterr().err.count(said) == 1
     for verb in (["generate"], ["eval", "--tasks=glue_sst2"]):
         assert "name one by --tokenizer" in refused(capsys, *verb, f"--workdir={tmp_path / 't5x'}")
     assert main(["convert", str(tmp_path / "hf"), str(tmp_path / "run"), "--to=t2t"]) == 0
