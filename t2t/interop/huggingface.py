@@ -194,7 +194,7 @@ def write_directory(
         start = {"decoder_start_token_id": 0, "eos_token_id": 1, "pad_token_id": 0}
         _write_json(path, "generation_config.json", start)
     if tokenizer is not None:
-        huggingface_tokenizer.write(path, tokenizer)
+        huggingface_tokenizer.write(path, tokenizer, arch)
     safetensors_files.write(path, tensors, shard_bytes, say)
 
 

@@ -8,10 +8,14 @@ from t2t.data.subword_tokenizer import SubwordTokenizer
 from t2t.data.tokenizer_config import Bytes, SentencePiece, Subwords, Tokenizer
 from t2t.data.tokenizers import ByteTokenizer, SentencePieceTokenizer
 from t2t.errors import UserError
+from t2t.interop.tokenizer_template import framing_settings, with_template
+from t2t.models.architecture import Architecture
 
 MODEL = "spiece.model"
 _JSON = "tokenizer.json"
 SETTINGS = "tokenizer_config.json"
+# Classes that say nothing of the vocabulary.
+_ANY_KIND = ("", "PreTrainedTokenizerFast", "TokenizersBackend")
 
 
 def find(path: str, config: dict) -> Tokenizer | None:
@@ -21,7 +25,7 @@ def find(path: str, config: dict) -> Tokenizer | None:
     """
     settings = _settings(path)
     kind = str(settings.get("tokenizer_class") or config.get("tokenizer_class") or "")
-    theirs = kind or str(config.get("model_type", ""))
+    theirs = str(config.get("model_type", "")) if kind in _ANY_KIND else kind
     if _by_name(theirs):
         model = os.path.join(path, _JSON)
         return Subwords(model) if os.path.isfile(model) else None
@@ -95,8 +99,8 @@ def _settings(path: str) -> dict:
     return settings
 
 
-def write(path: str, tokenizer) -> None:
-    """Writes what their tokenizer classes read; ids are the same as ours."""
+def write(path: str, tokenizer, arch: Architecture) -> None:
+    """Writes what their tokenizer classes read; ids are the same as ours, and what frames texts for a model."""
     common = {"eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
     match tokenizer:
         case ByteTokenizer():
@@ -107,12 +111,11 @@ def write(path: str, tokenizer) -> None:
             with open(os.path.join(path, MODEL), "wb") as file:
                 file.write(model)
         case SubwordTokenizer():
-            settings, common = (
-                {"tokenizer_class": "PreTrainedTokenizerFast"},
-                tokenizer.tokens_named(),
-            )
+            settings = {"tokenizer_class": "PreTrainedTokenizerFast"}
+            settings |= framing_settings(tokenizer, arch)
+            common = tokenizer.tokens_named()
             with open(os.path.join(path, _JSON), "w", encoding="utf-8") as file:
-                file.write(tokenizer.content)
+                file.write(with_template(tokenizer, arch))
         case _:
             raise UserError(
                 f"{path}: a {type(tokenizer).__name__} has no form that Hugging Face reads"

@@ -15,6 +15,7 @@ from t2t.data.tokenizer_config import Bytes, SentencePiece, Subwords, TrainedSub
 from t2t.data.vocabulary import BEGINS_WORD, ENDS_SENTENCE, SPECIAL, piece_marks
 from t2t.errors import UserError
 from t2t.interop import huggingface_tokenizer
+from tests.models.tiny_families import FAMILIES
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +177,7 @@ def test_a_runs_copy_and_a_hugging_face_directory_hold_the_same_vocabulary(train
         run.mkdir(parents=True), theirs.mkdir()
         tokenizer_files.keep(tokenizer, str(run))
         assert tokenizer_files.kept(str(run)).vocabulary == tokenizer.vocabulary
-        huggingface_tokenizer.write(str(theirs), tokenizer)
+        huggingface_tokenizer.write(str(theirs), tokenizer, FAMILIES["bert"])
         found = tokenizers.load(huggingface_tokenizer.find(str(theirs), {}))
         assert found.vocabulary == tokenizer.vocabulary
 

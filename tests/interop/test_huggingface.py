@@ -265,6 +265,9 @@ def test_alberts_vocabulary_is_its_tokenizer_json(tmp_path):
     for name in ("spiece.model", "tokenizer.json"):
         (tmp_path / name).write_text("{}")
     assert find(str(tmp_path), config) == Subwords(str(tmp_path / "tokenizer.json"))
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast"}  # as t2t writes it
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    assert find(str(tmp_path), config) == Subwords(str(tmp_path / "tokenizer.json"))
     (tmp_path / "tokenizer.json").unlink()
     assert find(str(tmp_path), config) is None
     settings = {"tokenizer_class": "T5Tokenizer", "extra_ids": 0}

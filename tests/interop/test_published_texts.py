@@ -216,3 +216,15 @@ def test_eval_and_finetune_read_what_their_tokenizer_gives(saved, data, tmp_path
         for one in rows
     }
     assert ("types" in encoder) == types
+
+    import transformers
+
+    there, back = tmp_path / "run", tmp_path / "back"
+    assert main(["convert", str(folder), str(there), "--to=t2t"]) == 0
+    assert main(["convert", str(there), str(back), "--to=huggingface"]) == 0
+    written = transformers.AutoTokenizer.from_pretrained(back)
+    for texts, one in zip(PAIRS, rows, strict=True):
+        found = written(*texts, truncation=True, max_length=LENGTH, return_tensors="pt")
+        assert {k: v.tolist() for k, v in found.items()} == {k: v.tolist() for k, v in one.items()}
+    assert main(["eval", f"--workdir={back}", *asked]) == 0
+    assert (back / file.relative_to(folder)).read_text() == file.read_text()

@@ -144,11 +144,13 @@ def check_published(tuned, folder, tmp_path, capfd) -> None:
     loaded, report = getattr(transformers, name).from_pretrained(there, output_loading_info=True)
     assert not any(report[f"{which}_keys"] for which in ("unexpected", "mismatched", "missing"))
     tokenizer, last = load(Subwords(str(folder / "vocab.txt"))), config["model_type"] == "xlnet"
-    known = tokenizer.vocabulary
+    known, theirs = tokenizer.vocabulary, transformers.AutoTokenizer.from_pretrained(there)
     for line in map(json.loads, during.splitlines()):
         ids = [known.cls_id, *tokenizer.encode([line["input"]])[0].tolist(), known.sep_id]
         ids = ids[1:] + ids[:1] if last else ids
         types = [0] * (len(ids) - 1) + [2 if last else 0]
+        made = theirs(line["input"])
+        assert (made["input_ids"], made["token_type_ids"]) == (ids, types)
         given = {"input_ids": torch.tensor([ids]), "token_type_ids": torch.tensor([types])}
         with torch.no_grad():
             told = loaded.eval()(**given).logits.log_softmax(-1)[0]
