@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable, Iterator
 
 from t2t.data import files
-from t2t.errors import UserError
+from t2t.errors import Failure, UserError
+from t2t.parallel.gang import OUTCOME
 
 NAME = ".lock"
 WAIT_SECONDS = 60.0  # for one that saves and leaves, as what a killed supervisor left behind does
@@ -28,7 +29,8 @@ def held(workdir: str, say: Callable[[str], None] = _to_stderr) -> Iterator[None
 
     It is advisory (flock), and lies in a file of the directory that stays. Object stores have no
     such locks, nor have some network file systems: there nothing is held, and nobody is kept away.
-    Raises: UserError where another process still trains there, naming it.
+    Raises: UserError where another process still trains there, naming it; Failure in a process that
+    a supervisor started.
     """
     with contextlib.ExitStack() as stack:
         file = None if files.is_remote(workdir) else _opened(f"{workdir}/{NAME}")
@@ -62,14 +64,14 @@ def _take(file, workdir: str, say: Callable[[str], None]) -> None:
                 return  # this file system has no locks
         holder = f"--workdir={workdir}: is being trained by {_holder(file)}"
         if time.monotonic() >= deadline:
-            raise UserError(f"{holder}; wait for its end, stop it, or give another directory")
+            # A supervisor tries again: what a killed one left behind may save for longer than that.
+            wrong = Failure if os.environ.get(OUTCOME) else UserError
+            raise wrong(f"{holder}; wait for its end, stop it, or give another directory")
         if not told:
             say(f"{holder}; waiting up to {WAIT_SECONDS:g} s for its end")
             told = True
         time.sleep(_TRY_SECONDS)
-    with contextlib.suppress(
-        OSError
-    ):  # only for those who wait: a full disk is none of their business
+    with contextlib.suppress(OSError):  # only for those who wait, and a disk may be full
         file.truncate(0)
         file.seek(0)
         file.write(f"process {os.getpid()} of {socket.gethostname()}".encode())

@@ -12,7 +12,8 @@ import time
 import pytest
 
 from t2t.cli import main
-from t2t.errors import UserError
+from t2t.errors import Failure, UserError
+from t2t.parallel.gang import OUTCOME
 from t2t.training import run_lock
 from tests.tiny import write_text
 
@@ -46,6 +47,18 @@ def test_the_second_is_refused_and_told_who_the_first_is(tmp_path, monkeypatch):
         assert len(said) == 1 and "waiting up to 0.3 s for its end" in said[0]
     with run_lock.held(folder, said.append):
         assert len(said) == 1, "given back"
+
+
+def test_a_supervised_process_is_to_be_started_again(tmp_path, monkeypatch):
+    """What a killed supervisor left behind may still save, for longer than one waits here."""
+    monkeypatch.setattr(run_lock, "WAIT_SECONDS", 0.0)
+    monkeypatch.setenv(OUTCOME, str(tmp_path / "outcome.json"))
+    with (
+        run_lock.held(str(tmp_path)),
+        pytest.raises(Failure, match="is being trained by process"),
+        run_lock.held(str(tmp_path)),
+    ):
+        pass
 
 
 def test_kill_9_gives_it_back_though_a_forked_child_lives(tmp_path, monkeypatch):
