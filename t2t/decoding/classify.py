@@ -11,7 +11,7 @@ import numpy as np
 from t2t.decoding.batches import batches, laid_out
 from t2t.decoding.one_ahead import one_ahead
 from t2t.models.transformer import Params
-from t2t.objectives.framing import fitting, frame_each, framed_sizes
+from t2t.objectives.framing import fitting, frame_each, framed_sizes, text_sizes
 from t2t.wiring.masked import at_places
 
 Texts = tuple[np.ndarray, ...]  # the tokens of one text, or of two that stand in one row
@@ -19,16 +19,11 @@ Texts = tuple[np.ndarray, ...]  # the tokens of one text, or of two that stand i
 
 def fitted(rows: Sequence[Texts], separators: int, length: int) -> list[Texts]:
     """Returns the texts, of which their frame has at most `length` tokens (see `framing.fitting`)."""
-    kept = np.stack(fitting(*_sizes(rows), separators, length), axis=1)
+    kept = np.stack(fitting(*text_sizes(rows), separators, length), axis=1)
     return [
         tuple(text[:n] for text, n in zip(texts, sizes, strict=False))
         for texts, sizes in zip(rows, kept, strict=True)
     ]
-
-
-def _sizes(rows: Sequence[Texts]) -> np.ndarray:
-    """The tokens of first and of second texts; -1: there is none [2, E]."""
-    return np.array([[*map(len, texts), -1][:2] for texts in rows], np.int64).reshape(-1, 2).T
 
 
 def classify(
@@ -40,7 +35,7 @@ def classify(
     """
     facts, arch, program = decoder.tokenizer.vocabulary, decoder.model.arch, _program(decoder)
     results: list[list[float]] = [[]] * len(rows)
-    lengths = framed_sizes(*_sizes(rows), facts.separators).tolist()
+    lengths = framed_sizes(*text_sizes(rows), facts.separators).tolist()
 
     def started() -> Iterator[tuple[list[int], jax.Array]]:
         for batch in batches(lengths, batch_size, decoder.mesh):

@@ -12,7 +12,7 @@ def framing_settings(tokenizer: SubwordTokenizer, arch: Architecture) -> dict:
     """Returns what tokenizer_config.json says of how a model reads texts; nothing of one that writes."""
     if not _frames(tokenizer, arch):
         return {}
-    types = ["token_type_ids"] * (arch.summary_last or _tells_apart(tokenizer, arch))
+    types = ["token_type_ids"] * _has_types(tokenizer, arch)
     names = ["input_ids", *types, "attention_mask"]
     # A [CLS] that stands last is found there: padding stands before the text.
     return {"model_input_names": names, **({"padding_side": "left"} if arch.summary_last else {})}
@@ -25,7 +25,7 @@ def with_template(tokenizer: SubwordTokenizer, arch: Architecture) -> str:
         return tokenizer.content
     facts, names = tokenizer.vocabulary, tokenizer.tokens_named()
     cls, sep = names["cls_token"], names["sep_token"]
-    second = int(arch.summary_last or _tells_apart(tokenizer, arch))
+    second = int(_has_types(tokenizer, arch))
 
     def special(name: str, kind: int) -> dict:
         return {"SpecialToken": {"id": name, "type_id": kind}}
@@ -55,6 +55,6 @@ def _frames(tokenizer: SubwordTokenizer, arch: Architecture) -> bool:
     return arch.stacks == ENCODER and None not in (facts.cls_id, facts.sep_id)
 
 
-def _tells_apart(tokenizer: SubwordTokenizer, arch: Architecture) -> bool:
+def _has_types(tokenizer: SubwordTokenizer, arch: Architecture) -> bool:
     """Whether a second text is of another type."""
-    return arch.token_types > 1 and tokenizer.vocabulary.separators == 1
+    return arch.summary_last or (arch.token_types > 1 and tokenizer.vocabulary.separators == 1)

@@ -27,6 +27,11 @@ def added(segments: int) -> int:
 ADDED = added(1)  # of one text
 
 
+def text_sizes(texts: Sequence[tuple[np.ndarray, ...]]) -> np.ndarray:
+    """The tokens of first and of second texts [2, E]; -1: there is no second."""
+    return np.array([[*map(len, of), -1][:2] for of in texts], np.int64).reshape(-1, 2).T
+
+
 def framed_sizes(first: np.ndarray, second: np.ndarray, separators: int) -> np.ndarray:
     """How many tokens texts of these lengths [E] are in their frame; second -1: there is none."""
     return first + ADDED + np.where(second < 0, 0, second + separators)
@@ -112,15 +117,15 @@ def frame_each(
     types: bool = False,
 ) -> Framed:
     """As `lay_framed`, one text or two a row."""
-    sizes = np.array([[*map(len, of), -1][:2] for of in texts], np.int64)
+    first, second = text_sizes(texts)
     return lay_framed(
         vocabulary,
         last,
         np.concatenate([text for of in texts for text in of]),
-        sizes[:, 0],
+        first,
         np.ones(len(texts), np.int64),
         length,
-        sizes[:, 1],
+        second,
         vocabulary.separators,
         types,
     )

@@ -10,6 +10,7 @@ from importlib import metadata
 
 import t2t
 from t2t import schema
+from t2t.data import files
 from t2t.errors import Failure, UserError
 from t2t.monitoring.compile_cache import cache_root
 from t2t.planning import roofline
@@ -46,10 +47,7 @@ def plan(run, text: str, wanted: Topology, quick: bool = False) -> dict:
     report = _kept(kept)
     if report is None:
         report = _compiled(request, wanted)
-        os.makedirs(os.path.dirname(kept), exist_ok=True)
-        with open(f"{kept}.{os.getpid()}", "w", encoding="utf-8") as file:
-            json.dump(report, file)
-        os.replace(file.name, kept)
+        files.write_bytes(kept, json.dumps(report).encode())
     report["roofline"] = roofline.estimate(report, wanted, run.model.remat)
     report["warnings"] = warnings(report)
     return report
